@@ -1,0 +1,55 @@
+"""Where to compute, and with how many bits. Each choice comes with its reason, to be shown to the user."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+
+
+def choose_device() -> tuple[torch.device, str]:
+    """CUDA where there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda"), f"CUDA GPU {torch.cuda.get_device_name()}"
+    if torch.backends.mps.is_available():
+        return torch.device("mps"), "Apple GPU"
+    return torch.device("cpu"), f"no GPU found, {torch.get_num_threads()} CPU threads"
+
+
+def choose_precision(device: torch.device) -> tuple[str, str]:
+    """``"bf16"``, ``"fp16"`` or ``"no"`` (float32), in accelerate's words, and why."""
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16", "the GPU computes in bfloat16"
+        if torch.cuda.get_device_capability(device) >= (7, 0):
+            return "fp16", "the GPU has half-precision units but no bfloat16"
+        return "no", "the GPU has no fast half precision"
+    if device.type == "cpu":
+        gain = _cpu_bf16_gain()
+        if gain > 1.1:
+            return "bf16", f"measured {gain:.1f} times as fast as float32 on this CPU"
+        return "no", f"bfloat16 measured {gain:.1g} times as fast as float32 on this CPU"
+    return "no", f"float32 on {device.type}"
+
+
+@lru_cache(maxsize=1)
+def _cpu_bf16_gain() -> float:
+    """Time of a training-like convolution in float32 over that in bfloat16.
+
+    Measured and not looked up: the same instruction set can be fast or slow, and without one PyTorch falls back
+    to code a hundred times slower.
+    """
+
+    def seconds(dtype: torch.dtype) -> float:
+        x = torch.ones(2, 24, 32, 32, dtype=dtype).to(memory_format=torch.channels_last)
+        weight = torch.ones(24, 24, 3, 3, dtype=dtype, requires_grad=True)
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            F.conv2d(x, weight, padding=1).sum().backward()
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    return seconds(torch.float32) / seconds(torch.bfloat16)

@@ -1,0 +1,317 @@
+"""How well an image is restored: errors, similarity, resolution, and whether posterior samples spread as they should.
+
+Every function takes the truth first. Images are real arrays of shape (H, W), both in one unit; they are computed in
+float64. The measures in the Fourier plane live in `ddpm_micro.resolution` and are offered here too.
+
+An argument that is wrong (shapes that differ, NaN, a data range of 0) raises `ValueError`. A sound image of which a
+measure says nothing (a constant one has no correlation) gives `nan`, so that a table over many patches is completed.
+
+`data_range` is the span of values that the truth could take (255 for 8 bit). It is a required keyword where it
+matters: read off the image in hand, it would make the score depend on that image's brightest pixel.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from ddpm_micro.resolution import (
+    FRC,
+    checked_pair,
+    checked_positive,
+    frc,
+    power_spectrum,
+    real_array,
+    resolution,
+    resolution_ratio,
+    spectral_fidelity,
+)
+
+__all__ = [
+    "FRC",
+    "SpreadSkill",
+    "frc",
+    "mae",
+    "ms_ssim",
+    "mse_of_mean",
+    "nrmse",
+    "pearson",
+    "power_spectrum",
+    "psnr",
+    "resolution",
+    "resolution_ratio",
+    "spectral_fidelity",
+    "spread_skill",
+    "ssim",
+]
+
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest to coarsest scale, Wang 2003
+SSIM_TAPS = 11
+SSIM_SIGMA = 1.5  # px; 11 taps reach to 3.33 sigma
+
+
+@dataclass(frozen=True)
+class SpreadSkill:
+    """MSE_K = B + V/K, the error of a mean of K posterior samples, taken apart.
+
+    Attributes
+    ----------
+    bias_variance : float
+        B, the mean squared error of the mean of infinitely many draws: what averaging cannot remove. An estimate from
+        finite K, so it can come out slightly below 0.
+    sample_variance : float >= 0
+        V, the variance of one draw, averaged over pixels.
+    ratio : float
+        V/B. 1 for an exact posterior, below 1 for under-dispersed samples (too sure of themselves), above 1 for
+        over-dispersed ones. inf where B <= 0 < V, nan where V = 0 and B = 0.
+    """
+
+    bias_variance: float
+    sample_variance: float
+    ratio: float
+
+
+def mae(truth, image) -> float:
+    """Mean absolute error, mean |image - truth|, in the unit of the images; >= 0.
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W)
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape.
+    """
+    truth, image = checked_pair(truth, image)
+    return float(np.abs(image - truth).mean())
+
+
+def nrmse(truth, image) -> float:
+    """Root mean squared error over the mean of the truth, the normalisation of arXiv 2409.12078; >= 0.
+
+    nan when the mean of the truth is not above 0, for instance after its background was subtracted.
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W), with zero meaning no light
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape.
+    """
+    truth, image = checked_pair(truth, image)
+    mean = truth.mean()
+    return float(np.sqrt(((image - truth) ** 2).mean()) / mean) if mean > 0 else float("nan")
+
+
+def pearson(truth, image) -> float:
+    """Pearson correlation of the pixel values, in [-1, 1]; nan when either image is constant.
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W); any scale and offset, which do not change the result
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape.
+    """
+    truth, image = checked_pair(truth, image)
+    if np.ptp(truth) == 0 or np.ptp(image) == 0:
+        return float("nan")
+    t, x = ((a - a.mean()) / np.ptp(a) for a in (truth, image))
+    return float(np.clip((t * x).sum() / np.sqrt((t * t).sum() * (x * x).sum()), -1, 1))
+
+
+def psnr(truth, image, *, data_range: float) -> float:
+    """Peak signal-to-noise ratio, 10 log10(data_range^2 / MSE), in dB (scikit-image); inf for equal images.
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W)
+    data_range : float > 0, in the unit of the images
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape, or `data_range` is not above 0.
+
+    Examples
+    --------
+    >>> round(psnr([[0, 0]], [[10, 10]], data_range=100), 6)
+    20.0
+    """
+    truth, image = checked_pair(truth, image)
+    data_range = checked_positive(data_range, "data_range")
+    with np.errstate(divide="ignore"):  # equal images: inf is the answer
+        return float(peak_signal_noise_ratio(truth, image, data_range=data_range))
+
+
+def ssim(truth, image, *, data_range: float) -> float:
+    """Structural similarity with the Gaussian window of Wang et al. 2004 (scikit-image), in [-1, 1].
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W), H and W >= 11
+    data_range : float > 0, in the unit of the images
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape, at least 11 px a side, or `data_range` is not above 0.
+    """
+    truth, image = checked_pair(truth, image, min_side=SSIM_TAPS)
+    data_range = checked_positive(data_range, "data_range")
+    settings = {"gaussian_weights": True, "sigma": SSIM_SIGMA, "use_sample_covariance": False}  # as in the publication
+    return float(structural_similarity(truth, image, data_range=data_range, **settings))
+
+
+def ms_ssim(truth, image, *, data_range: float, levels: int | None = None) -> float:
+    """Multi-scale structural similarity (Wang et al. 2003), in [0, 1].
+
+        MS-SSIM = (l cs)_M^w_M  prod_{j < M} cs_j^w_j,   w = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333
+
+    cs is the mean contrast-structure term of SSIM, l cs at the coarsest scale the mean SSIM; both are set to 0 where
+    negative. Each scale is the one before after 2 x 2 means (an odd last row or column is dropped).
+
+    The 11-tap window must fit into the coarsest scale, so the five scales of the publication need 176 px. Smaller
+    images get as many scales as fit (4 from 88 px, 3 from 44, 2 from 22, 1 from 11), with the first weights scaled to
+    sum to 1. A number from 4 scales compares with others from 4 scales only: pass `levels` to fix it.
+
+    Parameters
+    ----------
+    truth, image : array_like, shape (H, W), H and W >= 11
+    data_range : float > 0, in the unit of the images
+    levels : int, 1 to 5, optional
+        Number of scales; as many as fit when left out.
+
+    Raises
+    ------
+    ValueError
+        If the two are not finite images of one shape, at least 11 px a side, `data_range` is not above 0, or `levels`
+        is not 1 to 5 or asks for more pixels than there are.
+
+    References
+    ----------
+    Wang, Simoncelli, Bovik, Asilomar 2003, doi 10.1109/ACSSC.2003.1292216.
+    """
+    truth, image = checked_pair(truth, image, min_side=SSIM_TAPS)
+    data_range = checked_positive(data_range, "data_range")
+    short, most = min(truth.shape), len(MS_SSIM_WEIGHTS)
+    fitting = max(n for n in range(1, most + 1) if short >> (n - 1) >= SSIM_TAPS)
+    levels = fitting if levels is None else _whole_number(levels, "levels", 1, most)
+    if levels > fitting:
+        raise ValueError(
+            f"levels: expected at most {fitting} for a side of {short} px, got {levels} (needs "
+            f"{SSIM_TAPS << (levels - 1)} px); leave levels out or use larger patches"
+        )
+    weights = np.array(MS_SSIM_WEIGHTS[:levels])
+    if levels < most:  # all five stay as published, where they sum to 1.0001
+        weights /= weights.sum()
+    result = 1.0
+    for scale, weight in enumerate(weights, start=1):
+        similarity, contrast_structure = _ssim_terms(truth, image, data_range)
+        result *= max(similarity if scale == levels else contrast_structure, 0.0) ** weight
+        truth, image = _halve(truth), _halve(image)
+    return float(min(result, 1.0))  # rounding may leave 1 + 1e-16
+
+
+def _ssim_terms(truth, image, data_range: float) -> tuple[float, float]:
+    """Means of SSIM and of its contrast-structure factor over the pixels whose window lies inside the image."""
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    edge = SSIM_TAPS // 2
+
+    def local_mean(a):
+        return ndimage.gaussian_filter(a, SSIM_SIGMA, truncate=edge / SSIM_SIGMA)[edge:-edge, edge:-edge]
+
+    mean_t, mean_x = local_mean(truth), local_mean(image)
+    var_t = local_mean(truth**2) - mean_t**2
+    var_x = local_mean(image**2) - mean_x**2
+    covariance = local_mean(truth * image) - mean_t * mean_x
+    contrast_structure = (2 * covariance + c2) / (var_t + var_x + c2)
+    luminance = (2 * mean_t * mean_x + c1) / (mean_t**2 + mean_x**2 + c1)
+    return float((luminance * contrast_structure).mean()), float(contrast_structure.mean())
+
+
+def _halve(image: np.ndarray) -> np.ndarray:
+    """(H, W) -> (H // 2, W // 2), means of 2 x 2 pixels."""
+    height, width = (side // 2 for side in image.shape)
+    return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+
+
+def _whole_number(value, name: str, low: int, high: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if not low <= number <= high:
+        raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {value!r}; leave it out to choose")
+    return number
+
+
+def mse_of_mean(b: float, v: float, k):
+    """B + V/K: the mean squared error of the mean of `k` samples. `k` is an int >= 1 or an array of them.
+
+    Raises
+    ------
+    ValueError
+        If any `k` is below 1.
+
+    Examples
+    --------
+    >>> mse_of_mean(1.0, 1.0, np.array([1, 2, 4]))
+    array([2.  , 1.5 , 1.25])
+    """
+    if not (np.asarray(k) >= 1).all():
+        raise ValueError(f"k: expected at least 1 sample, got {k!r}; count samples from 1")
+    return b + v / k
+
+
+def spread_skill(truth, samples) -> SpreadSkill:
+    """Compare the spread of posterior samples with the error of their mean: V/B of MSE_K = B + V/K.
+
+    With m the mean of the K samples x_k of a pixel and y its truth,
+
+        V = mean_pixels sum_k (x_k - m)^2 / (K - 1),      B = mean_pixels (m - y)^2 - V/K.
+
+    Taking V/K off the error of the mean makes B independent of K in expectation: no drift from K = 2 to 64. The
+    estimates are averages over pixels and images, so one image of correlated pixels leaves a wide error on them.
+
+    Parameters
+    ----------
+    truth : array_like, shape (H, W) or (N, H, W)
+    samples : array_like, shape (K, H, W) or (K, N, H, W), K >= 2, in the unit of `truth`
+        K independent draws of each image. Memory beyond the input does not grow with K.
+
+    Returns
+    -------
+    SpreadSkill
+
+    Raises
+    ------
+    ValueError
+        If the shapes are not those, there are fewer than 2 samples, or a value is not finite.
+    """
+    truth, samples = real_array(truth, "truth"), real_array(samples, "samples")
+    if truth.ndim not in (2, 3) or truth.size == 0 or samples.shape[1:] != truth.shape:
+        raise ValueError(
+            "samples: expected (K, H, W) with truth (H, W), or (K, N, H, W) with truth (N, H, W), "
+            f"got {samples.shape} with truth {truth.shape}; put the samples on the first axis"
+        )
+    draws = len(samples)
+    if draws < 2:
+        raise ValueError(f"samples: expected K >= 2 to know their variance, got {draws}; draw more samples")
+    with np.errstate(invalid="ignore"):  # infinities of both signs are reported below
+        mean = samples.mean(axis=0, dtype=np.float64)
+    if not (np.isfinite(truth).all() and np.isfinite(mean).all()):
+        raise ValueError("truth, samples: expected finite values, got NaN or infinity; replace or crop them")
+    v = sum(((draw - mean) ** 2).mean() for draw in samples) / (draws - 1)
+    b = ((mean - truth) ** 2).mean() - v / draws
+    ratio = v / b if b > 0 else (np.inf if v > 0 else np.nan)
+    return SpreadSkill(float(b), float(v), float(ratio))

@@ -1,0 +1,112 @@
+"""Restoration: draw K samples of the clean image, keep their mean and their spread."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ddpm_micro.checkpoint import AUTO_TILE, Model
+from ddpm_micro.samplers import SAMPLERS, noise_generator
+from ddpm_micro.tiling import tiled
+
+BATCH_PIXELS = 2**18  # pixels that go through the network at once: about 1 GB of activations for the micro network
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """The outcome of `restore`, in the units of the image it was given.
+
+    Attributes
+    ----------
+    mean : ndarray, float32, shape (H, W) or (N, H, W)
+        Mean of the samples: the estimate with the least squared error.
+    std : ndarray, float32, the same shape
+        Standard deviation of the samples (n - 1 in the denominator): where the model is unsure. NaN for one sample.
+    samples : ndarray, float32, shape (K, H, W) or (K, N, H, W), or None
+        The samples themselves, if asked for: each is one image that could have been.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    samples: np.ndarray | None = None
+
+
+@torch.no_grad()
+def restore(
+    model: Model,
+    image: np.ndarray,
+    *,
+    samples: int = 15,
+    sampler: str = "dpmpp_2m",
+    steps: int | None = None,
+    seed: int = 0,
+    tile: int | None = None,
+    keep_samples: bool = False,
+    progress: bool = True,
+) -> Restoration:
+    """Restore a micrograph.
+
+    Parameters
+    ----------
+    model : Model
+    image : ndarray, shape (H, W) or (N, H, W), any H, W >= 1, grey levels
+        A stack is restored plane by plane, each plane as if it were alone.
+    samples : int, >= 1
+        K. Memory does not depend on it unless ``keep_samples``.
+    sampler : {"dpmpp_2m", "ddim", "ddpm"}
+    steps : int, 1..T, optional
+        Network calls per sample; by default the sampler's own number.
+    seed : int, >= 0
+        The noise of sample k depends on ``(seed, k)`` alone: not on K, on the batch or on tiles.
+    tile : int, pixels, optional
+        Side of the windows in which the network sees the image; by default 256. The noise field is one
+        whatever the tiles.
+    keep_samples : bool
+        Return the K samples as well.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Restoration
+
+    Raises
+    ------
+    ValueError
+        For an unsuitable image (see `Model.planes`), an unknown sampler, or a number out of its range.
+    """
+    if samples < 1:
+        raise ValueError(f"expected samples >= 1, got {samples}")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    sample = SAMPLERS[sampler]
+    steps = steps if steps is not None else inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
+    model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
+    denoiser = tiled(model, AUTO_TILE if tile is None else tile)
+    planes = model.planes(image)
+    batch_size = max(1, BATCH_PIXELS // planes[0][0].numel())
+
+    moments = np.zeros((2, *np.shape(image)))  # running mean, and sum of squared deviations from it (Welford 1962)
+    mean, deviations = (part.reshape(len(planes), *part.shape[-2:]) for part in moments)
+    kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
+    with tqdm(total=len(planes) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
+        for plane, (cond, scaling) in enumerate(planes):
+            for first in range(0, samples, batch_size):
+                numbers = range(first, min(first + batch_size, samples))
+                drawn = sample(
+                    denoiser, model.schedule, cond.expand(len(numbers), -1, -1, -1), steps=steps,
+                    generator=[noise_generator(seed, k) for k in numbers], callback=lambda *_, n=len(numbers): bar.update(n),
+                )  # fmt: skip
+                for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].double().cpu().numpy()), strict=True):
+                    before = x0 - mean[plane]
+                    mean[plane] += before / (k + 1)
+                    deviations[plane] += before * (x0 - mean[plane])
+                    if kept is not None:
+                        kept[k, plane] = x0
+    std = np.sqrt(moments[1] / (samples - 1)) if samples > 1 else np.full_like(moments[1], np.nan)
+    all_samples = None if kept is None else kept.reshape(samples, *np.shape(image))
+    return Restoration(moments[0].astype(np.float32), std.astype(np.float32), all_samples)

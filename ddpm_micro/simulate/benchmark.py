@@ -1,0 +1,208 @@
+"""The four benchmark sets and their mixture: pairs of a low- and a high-quality image of the same specimen."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ddpm_micro.simulate.microscope import Camera, expose, render
+from ddpm_micro.simulate.specimens import Emitters, microtubules, mitochondria, synapses, zebrafish
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images of the same specimens, taken twice.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (n, size, size), float32, grey levels of the low camera
+        ``high`` is put on the scale of ``low``: where the optics are the same, ``low`` scatters around ``high``.
+    pixel_size_nm : ndarray, shape (n,), nm
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    pixel_size_nm: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One way of taking an image.
+
+    Attributes
+    ----------
+    fwhm_nm : float, nm
+        Full width at half maximum of the PSF in focus.
+    camera : Camera
+    dose : float
+        Light relative to the low-quality image.
+    frames : int
+        Frames that are averaged.
+    """
+
+    fwhm_nm: float
+    camera: Camera
+    dose: float = 1.0
+    frames: int = 1
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A specimen and the two ways it is imaged.
+
+    Attributes
+    ----------
+    specimen : callable
+        ``(rng, extent_nm) -> Emitters``.
+    pixel_size_nm : float, nm
+    photons : float
+        Expected photo-electrons of the low image where the specimen is brightest (99.5th percentile).
+    background : float
+        Stray light as a fraction of ``photons``.
+    rayleigh_nm : float, nm
+        Depth of focus, see `render`.
+    low, high : Acquisition
+    """
+
+    specimen: Callable[[np.random.Generator, float], Emitters]
+    pixel_size_nm: float
+    photons: float
+    background: float
+    rayleigh_nm: float
+    low: Acquisition
+    high: Acquisition
+
+    def pair(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one specimen and image it twice: ``low``, ``high``, each (size, size) float32 in low's grey levels."""
+        emitters = self.specimen(rng, size * self.pixel_size_nm)
+        optics = {"pixel_size_nm": self.pixel_size_nm, "rayleigh_nm": self.rayleigh_nm}
+        light = render(emitters, size, fwhm_nm=self.low.fwhm_nm, **optics)
+        if self.high.fwhm_nm == self.low.fwhm_nm:
+            sharper = light
+        else:
+            sharper = render(emitters, size, fwhm_nm=self.high.fwhm_nm, **optics)
+        # Exposure is set on the specimen, as at the microscope, and not every specimen ends up equally bright.
+        per_light = self.photons * rng.uniform(0.6, 1.2) / max(np.percentile(light, 99.5), 1e-12)
+        stray = self.background * self.photons
+        low = expose(light * per_light + stray, self.low.camera, rng, frames=self.low.frames)
+        high = expose((sharper * per_light + stray) * self.high.dose, self.high.camera, rng, frames=self.high.frames)
+        photons = (high - self.high.camera.offset) / self.high.camera.gain / self.high.dose
+        return low, (photons * self.low.camera.gain + self.low.camera.offset).astype(np.float32)
+
+
+_COUNTER = Camera(gain=1.0, bits=8)  # a photon-counting detector: grey level = count
+_PMT = Camera(gain=14.0, offset=4.0, read_noise=0.15, bits=8)
+
+BENCHMARKS = {
+    # STED, 17 times the light.
+    "microtubules": Benchmark(
+        microtubules, pixel_size_nm=25, photons=6.0, background=0.06, rayleigh_nm=400,
+        low=Acquisition(70, _COUNTER), high=Acquisition(70, _COUNTER, dose=17),
+    ),
+    # Live STED, 10 times the light; the low image has a handful of grey levels.
+    "mitochondria": Benchmark(
+        mitochondria, pixel_size_nm=20, photons=3.5, background=0.04, rayleigh_nm=500,
+        low=Acquisition(65, _COUNTER), high=Acquisition(65, _COUNTER, dose=10),
+    ),
+    # Confocal against Airyscan: the resolution changes too.
+    "synapses": Benchmark(
+        synapses, pixel_size_nm=43, photons=14.0, background=0.03, rayleigh_nm=600,
+        low=Acquisition(250, replace(_PMT, gain=11.0)), high=Acquisition(140, replace(_PMT, bits=16), dose=8),
+    ),
+    # One confocal frame against the mean of 50.
+    "zebrafish": Benchmark(
+        zebrafish, pixel_size_nm=250, photons=11.0, background=0.02, rayleigh_nm=1500,
+        low=Acquisition(650, _PMT), high=Acquisition(650, _PMT, frames=50),
+    ),
+}  # fmt: skip
+
+NAMES = tuple(BENCHMARKS)
+_SPLITS = {"train": (0, 1024), "val": (1, 64), "test": (2, 64)}  # seed, number of pairs
+
+
+def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
+    """Simulate ``n`` pairs.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`, or ``"mixture"``: all four worlds in turn with randomised optics, light and camera, where
+        high is the mean of 200 frames through the same optics. That is what the generalist model trains on.
+    n : int, >= 1
+    size : int, pixels
+    seed : int, >= 0
+        Pair i depends on ``(name, seed, i)`` alone: a longer series begins with the shorter one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, with the near ones; for n or size below 1.
+    """
+    known = (*NAMES, "mixture")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    if n < 1 or size < 1:
+        raise ValueError(f"expected n >= 1 and size >= 1, got n={n}, size={size}")
+    low, high = np.empty((2, n, size, size), np.float32)
+    pixel_size_nm = np.empty(n)
+    for i in range(n):
+        rng = np.random.default_rng([known.index(name), seed, i])
+        benchmark = randomised(NAMES[i % 4], rng) if name == "mixture" else BENCHMARKS[name]
+        low[i], high[i] = benchmark.pair(rng, size)
+        pixel_size_nm[i] = benchmark.pixel_size_nm
+    return Pairs(low, high, pixel_size_nm)
+
+
+def split(name: str, part: str) -> Pairs:
+    """The fixed train, val or test pairs of a set: 1024, 64 and 64 of 128 x 128 pixels, of the mixture twice as many.
+
+    The parts use different seeds, so no specimen is in two of them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or part.
+    """
+    if part not in _SPLITS:
+        raise ValueError(f"unknown part {part!r}; expected one of {', '.join(_SPLITS)}")
+    seed, n = _SPLITS[part]
+    return make_pairs(name, 2 * n if name == "mixture" else n, seed=seed)
+
+
+def randomised(name: str, rng: np.random.Generator) -> Benchmark:
+    """A benchmark's specimen under optics, light and a camera drawn at random.
+
+    The ranges span the usual confocal, two-photon, STED and wide-field settings: 4 to 150 photons at the
+    brightest structures, a PSF 1.5 to 6 pixels wide, stray light up to half the signal, and in part of the
+    draws strong read noise or a frame that was resampled after read-out.
+    """
+    base = BENCHMARKS[name]
+
+    def between(lowest: float, highest: float) -> float:
+        return float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
+
+    shapes: dict[str, dict[str, float]] = {
+        "microtubules": {"filaments_per_um2": 1.1 * between(0.3, 1.5), "persistence_nm": between(4e3, 4e4), "alignment": rng.uniform(0, 1)},
+        "mitochondria": {"tubes_per_um2": 0.7 * between(0.3, 1.5), "radius_nm": between(100, 350)},
+        "synapses": {"puncta_per_um2": 0.9 * between(0.2, 3), "neuropil": between(0.05, 2)},
+        "zebrafish": {"cell_nm": between(4e3, 12e3), "haze": rng.uniform(0, 0.8), "nuclei": float(rng.choice([0.0, 0.3, 3.0]))},
+    }
+    pixel_size_nm = base.pixel_size_nm * between(0.5, 2.0)
+    photons = between(4, 150)
+    gain = 255 / photons * rng.uniform(0.3, 1.0)
+    read_noise = float(rng.choice([0.0, 0.3, 0.15 * photons * rng.random()]))
+    smoothing_px = float(rng.choice([0.0, 0.0, rng.uniform(0.3, 1.1)]))
+    camera = Camera(gain, offset=rng.uniform(0, 25) + 2 * gain * read_noise, read_noise=read_noise, bits=8, smoothing_px=smoothing_px)
+    once = Acquisition(pixel_size_nm * between(1.5, 6), camera)
+    return Benchmark(
+        lambda r, extent_nm: base.specimen(r, extent_nm, **shapes[name]),
+        pixel_size_nm, photons, background=rng.choice([0.0, 0.5]) * rng.random() + 0.02,
+        rayleigh_nm=base.rayleigh_nm * between(0.7, 3), low=once, high=replace(once, frames=200),
+    )  # fmt: skip

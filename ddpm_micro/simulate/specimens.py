@@ -1,0 +1,229 @@
+"""Four specimens as clouds of fluorophores in continuous coordinates (nanometres).
+
+Every world is a function ``(rng, extent_nm, ...) -> Emitters``. It fills a square field of view of side
+``extent_nm`` and a margin around it, so that structures run on beyond the image's edge as they do in a cell.
+The shapes are stylised and the numbers are of the order a microscopist expects, not fitted to any data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.spatial import Voronoi
+
+MARGIN = 0.1  # of the extent, on every side: light from just outside the field of view reaches the image
+
+
+@dataclass(frozen=True)
+class Emitters:
+    """Point sources of light.
+
+    Attributes
+    ----------
+    x, y, z : ndarray, shape (n,), float64, nm
+        Positions; the field of view spans ``0..extent_nm`` in x (columns) and y (rows), z = 0 is the focal plane.
+    brightness : ndarray, shape (n,), float64, >= 0
+        Relative light output of each source.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    brightness: np.ndarray
+
+
+def microtubules(
+    rng: np.random.Generator,
+    extent_nm: float,
+    *,
+    filaments_per_um2: float = 1.1,
+    persistence_nm: float = 20_000.0,
+    alignment: float = 0.5,
+) -> Emitters:
+    """Worm-like filaments, antibody-labelled every few nanometres, some of them out of focus.
+
+    The heading of a planar worm-like chain does a random walk of variance ``step / persistence_nm`` per step.
+    ``alignment`` in [0, 1] draws the filaments towards one common direction.
+    """
+    step = 10.0
+    count = 2 + rng.poisson(filaments_per_um2 * (extent_nm / 1000) ** 2 * _half_lengths(extent_nm))
+    arc = np.arange(-0.9 * extent_nm, 0.9 * extent_nm, step)
+    start = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count, 1))
+    direction = rng.uniform(0, np.pi) + (1 - alignment) * rng.uniform(-np.pi / 2, np.pi / 2, (count, 1))
+    heading = direction + _walk(rng, (count, arc.size), np.sqrt(step / persistence_nm))
+    x, y = (_centred(np.cumsum(part, axis=1)) * step + origin for part, origin in zip(
+        (np.cos(heading), np.sin(heading)), start, strict=True))
+    z = np.broadcast_to(rng.normal(0, 250, (count, 1)), x.shape)
+    ends = rng.uniform(0.2, 1.3, (2, count, 1)) * extent_nm  # a few filaments end inside the image
+    inside = (arc > -ends[0]) & (arc < ends[1])
+    # Label is uneven: some sites stay empty and some carry several dyes.
+    brightness = rng.gamma(0.7, 1.0, x.shape) * rng.uniform(0.6, 1.2, (count, 1))
+    wide = 14.0  # nm: primary and secondary antibody stand off the 25 nm wall
+    jitter = rng.normal(0, wide, (2, *x.shape))
+    speckle = _dust(rng, extent_nm, per_um2=6.0, brightness=4.0)
+    return _join(Emitters(*(a[inside] for a in (x + jitter[0], y + jitter[1], z, brightness))), speckle)
+
+
+def mitochondria(
+    rng: np.random.Generator,
+    extent_nm: float,
+    *,
+    tubes_per_um2: float = 0.7,
+    radius_nm: float = 150.0,
+    persistence_nm: float = 900.0,
+) -> Emitters:
+    """Hollow, branching tubes: dye in the outer wall and in cristae that cross the inside.
+
+    A point on a tube of radius R at angle phi lies R cos(phi) beside the centre line in projection and
+    R sin(phi) above or below the focal plane, which is why the rims look bright.
+    """
+    step = 25.0
+    lines: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for _ in range(2 + rng.poisson(tubes_per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)):
+        steps = int(rng.uniform(1200, 4200) / step)
+        if lines and rng.random() < 0.4:  # a branch leaves an existing tube at a steep angle
+            parent_x, parent_y, parent_heading = lines[rng.integers(len(lines))]
+            at = rng.integers(parent_x.size)
+            origin = parent_x[at], parent_y[at]
+            direction = parent_heading[at] + rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
+        else:
+            origin = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, 2)
+            direction = rng.uniform(0, 2 * np.pi)
+        heading = direction + _walk(rng, (steps,), np.sqrt(step / persistence_nm))
+        lines.append((origin[0] + step * np.cumsum(np.cos(heading)), origin[1] + step * np.cumsum(np.sin(heading)), heading))
+    parts = []
+    for line_x, line_y, heading in lines:
+        radius = radius_nm * rng.uniform(0.7, 1.3) * (1 + 0.12 * np.sin(np.cumsum(rng.normal(0, 0.25, line_x.size))))
+        dyes = 40 * line_x.size
+        along = rng.integers(line_x.size, size=dyes)
+        angle = rng.uniform(0, 2 * np.pi, dyes)
+        across = radius[along] * np.cos(angle)
+        z = radius[along] * np.sin(angle)
+        cristae = rng.random(dyes) < 0.15  # plates about every 90 nm, filled instead of hollow
+        along = np.where(cristae, np.minimum((along // 4) * 4, line_x.size - 1), along)
+        across = np.where(cristae, across * rng.random(dyes), across)
+        x = line_x[along] - across * np.sin(heading[along]) + rng.normal(0, 10, dyes)
+        y = line_y[along] + across * np.cos(heading[along]) + rng.normal(0, 10, dyes)
+        parts.append(Emitters(x, y, z + rng.normal(0, 150), rng.exponential(rng.uniform(0.15, 0.33), dyes)))
+    return _join(*parts, _dust(rng, extent_nm, per_um2=12.0, brightness=1.0))
+
+
+def synapses(
+    rng: np.random.Generator,
+    extent_nm: float,
+    *,
+    puncta_per_um2: float = 0.9,
+    neuropil: float = 0.35,
+) -> Emitters:
+    """Sparse puncta of varied size and brightness on dim, uneven neuropil.
+
+    ``neuropil`` is the light of the background tissue as a fraction of the puncta's.
+    """
+    area = (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2
+    count = 3 + rng.poisson(puncta_per_um2 * area)
+    centre = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count))
+    radius = np.clip(rng.lognormal(np.log(110), 0.5, count), 30, 500)  # nm, standard deviation of a cluster
+    light = rng.lognormal(0, 0.6, count) * (radius / 110) ** 1.5
+    dyes = 150
+    stretch, turn = rng.uniform(1, 1.8, (count, 1)), rng.uniform(0, np.pi, (count, 1))
+    u, v, w = rng.normal(0, 1, (3, count, dyes)) * radius[:, None]
+    u = u * stretch
+    x = centre[0][:, None] + u * np.cos(turn) - v * np.sin(turn)
+    y = centre[1][:, None] + u * np.sin(turn) + v * np.cos(turn)
+    z = w + rng.normal(0, 350, (count, 1))
+    puncta = Emitters(x.ravel(), y.ravel(), z.ravel(), np.repeat(light / dyes, dyes))
+
+    n = int(140 * area)
+    position = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, n))
+    texture = gaussian_filter(rng.normal(0, 1, (24, 24)), 1.2, mode="wrap")
+    local = map_coordinates(texture, 23 * (position / extent_nm + MARGIN) / (1 + 2 * MARGIN), order=1, mode="nearest")
+    shade = np.exp(1.2 * local / texture.std())  # cell bodies and fibres leave dark holes in the tissue
+    tissue = Emitters(*position, rng.normal(0, 500, n), neuropil * light.sum() * shade / shade.sum())
+    return _join(puncta, tissue)
+
+
+def zebrafish(
+    rng: np.random.Generator,
+    extent_nm: float,
+    *,
+    cell_nm: float = 6_500.0,
+    haze: float = 0.5,
+    nuclei: float = 0.0,
+) -> Emitters:
+    """A mosaic of cell membranes with out-of-focus layers above and below.
+
+    ``haze`` is the light of each out-of-focus layer as a fraction of the focal plane's; ``nuclei`` that of
+    filled nuclei inside the cells (0 for a membrane marker).
+    """
+    layers = [_mosaic(rng, extent_nm, cell_nm, 0.0, nuclei, dyes_per_cell=150)]
+    for z in (3_000.0, -5_000.0):
+        # Blur hides single dyes, so a few bright ones do.
+        layer = _mosaic(rng, extent_nm, cell_nm, z, nuclei, dyes_per_cell=30)
+        layers.append(Emitters(layer.x, layer.y, layer.z, 5 * haze * layer.brightness))
+    return _join(*layers)
+
+
+def _mosaic(rng: np.random.Generator, extent: float, cell: float, z: float, nuclei: float, *, dyes_per_cell: int) -> Emitters:
+    """One layer of cells: Voronoi walls bent by a smooth displacement, each wall with its own brightness."""
+    side = extent * (1 + 2 * MARGIN) + 2 * cell
+    grid = int(np.ceil(side / cell))
+    sites = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), -1).reshape(-1, 2) + rng.uniform(0, 1, (grid**2, 2)) * 0.9)
+    sites = sites * cell - MARGIN * extent - cell
+    mosaic = Voronoi(sites)
+    labelled = rng.random(len(sites)) < rng.uniform(0.55, 1.0)  # in a mosaic line not every cell carries the label
+    pairs = np.array(mosaic.ridge_points)
+    ends = np.array([ridge if -1 not in ridge else (0, 0) for ridge in mosaic.ridge_vertices])
+    light = labelled[pairs].sum(1) * rng.gamma(6, 1 / 6, len(pairs))
+    a, b = mosaic.vertices[ends[:, 0]], mosaic.vertices[ends[:, 1]]
+    length = np.linalg.norm(b - a, axis=1)
+    keep = (light > 0) & (length > 0) & (length < 3 * cell)
+    a, b, light, length = a[keep], b[keep], light[keep], length[keep]
+    dyes = np.maximum((length / cell * dyes_per_cell).astype(int), 1)
+    wall = np.repeat(np.arange(len(dyes)), dyes)
+    fraction = rng.random(wall.size)[:, None]
+    points = a[wall] * (1 - fraction) + b[wall] * fraction
+    brightness = light[wall] * rng.gamma(2, 0.5, wall.size)
+    if nuclei > 0:
+        per = 2 * dyes_per_cell
+        which = np.repeat(np.arange(len(sites)), per)
+        angle, reach = rng.uniform(0, 2 * np.pi, which.size), np.sqrt(rng.random(which.size))
+        shape = rng.uniform(0.22, 0.34, (len(sites), 2)) * cell
+        fill = sites[which] + np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None] * shape[which]
+        patchy = gaussian_filter(rng.normal(0, 1, (64, 64)), 1.0, mode="wrap")
+        grain = np.exp(patchy[(fill[:, 0] // (cell / 12)).astype(int) % 64, (fill[:, 1] // (cell / 12)).astype(int) % 64] * 2.0)
+        light_of = 2 * nuclei * labelled * rng.gamma(3, 1 / 3, len(sites))
+        points = np.concatenate([points, fill])
+        brightness = np.concatenate([brightness, light_of[which] * grain])
+    bend = gaussian_filter(rng.normal(0, 1, (2, 32, 32)), (0, 2, 2), mode="wrap")
+    at = 31 * ((points.T + MARGIN * extent + cell) / side)
+    bend = np.stack([map_coordinates(part, at, order=1, mode="nearest") for part in bend]) * cell * 0.9
+    x, y = points.T + bend + rng.normal(0, cell / 250, (2, len(points)))
+    return Emitters(x, y, np.full(x.size, z) + rng.normal(0, 400, x.size), brightness)
+
+
+def _half_lengths(extent_nm: float) -> float:
+    """Filaments are about as long as the field is wide: their number grows with its side, not with its area."""
+    return min(1.0, 3200 / extent_nm)
+
+
+def _walk(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> np.ndarray:
+    """A random walk along the last axis that is 0 in the middle of it."""
+    return _centred(np.cumsum(rng.normal(0, sd, shape), axis=-1))
+
+
+def _centred(path: np.ndarray) -> np.ndarray:
+    middle = path.shape[-1] // 2
+    return path - path[..., middle : middle + 1]
+
+
+def _dust(rng: np.random.Generator, extent_nm: float, *, per_um2: float, brightness: float) -> Emitters:
+    """Free dye: single spots anywhere."""
+    n = rng.poisson(per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)
+    x, y = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, n))
+    return Emitters(x, y, rng.normal(0, 300, n), rng.exponential(brightness, n))
+
+
+def _join(*parts: Emitters) -> Emitters:
+    return Emitters(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y", "z", "brightness")))

@@ -1,0 +1,301 @@
+"""Training: one function, on any device, that can be stopped and resumed at any step."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import platform
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from ddpm_micro.atomic import atomic_write
+from ddpm_micro.checkpoint import Model, load_model, save_model
+from ddpm_micro.data import PairedPatches
+from ddpm_micro.device import choose_device, choose_precision
+from ddpm_micro.samplers import sample_ddim
+from ddpm_micro.schedule import NoiseSchedule, check_prediction, cosine_schedule, q_sample, target
+from ddpm_micro.unet import UNetConfig
+
+WARMUP = 100  # optimiser steps in which the learning rate rises to its peak
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Two runs of one configuration on one CPU give the same weights.
+
+    Attributes
+    ----------
+    steps, batch_size, patch : int
+        Optimiser steps, patches per step and process, side of a patch in pixels.
+    lr : float
+        Peak learning rate: linear warm-up, then one cosine to zero. Relative to filters of magnitude 1 (EDM2).
+    ema_decay : float, in [0, 1)
+        Of the averaged weights, which are validated and saved; it starts low and rises to this.
+    prediction : {"v", "eps", "x0"}
+    num_train_timesteps : int
+        T of the cosine schedule.
+    unet : UNetConfig
+    seed : int
+    val_every : int
+        Steps between validations; the weights of the lowest validation MAE are kept.
+    checkpoint_minutes : float
+    precision : {"auto", "no", "bf16", "fp16"}
+        ``"auto"`` takes what is fastest, see `choose_precision`.
+    """
+
+    steps: int = 4000
+    batch_size: int = 8
+    patch: int = 64
+    lr: float = 1e-2
+    ema_decay: float = 0.999
+    prediction: str = "v"
+    num_train_timesteps: int = 200
+    unet: UNetConfig = field(default_factory=UNetConfig.micro)
+    seed: int = 0
+    val_every: int = 250
+    checkpoint_minutes: float = 5.0
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_prediction(self.prediction)
+        for name in ("steps", "batch_size", "patch", "num_train_timesteps", "val_every", "lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"expected ema_decay in [0, 1), got {self.ema_decay}")
+        if self.precision not in ("auto", "no", "bf16", "fp16"):
+            raise ValueError(f"expected precision auto, no, bf16 or fp16, got {self.precision!r}")
+
+
+def loss(
+    output: Callable[[Tensor, Tensor, Tensor], Tensor], schedule: NoiseSchedule, prediction: str, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor
+) -> Tensor:
+    """Mean squared error between ``output(x_t, t, cond)`` and what the prediction type asks for; a scalar (Ho et al. 2020, eq. 14)."""
+    x_t = q_sample(schedule, x0, t, eps)
+    return (output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)).square().mean()
+
+
+def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A timestep for each item, uniform over all T, and noise; drawn on the CPU, so that a seed means the same everywhere."""
+    t = torch.randint(schedule.num_train_timesteps, (len(x0),), generator=generator)
+    return t.to(x0.device), torch.randn(x0.shape, generator=generator).to(x0)
+
+
+def fit(
+    config: TrainConfig,
+    train: PairedPatches,
+    val: PairedPatches,
+    folder: str | Path,
+    *,
+    data: str = "",
+    progress: bool = True,
+    on_validation: Callable[[int, Model], None] | None = None,
+) -> Model:
+    """Train a model, or go on with the run that ``folder`` holds.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    train, val : PairedPatches
+    folder : path
+        Takes ``model.safetensors`` with its sidecar (the best averaged weights so far), ``log.jsonl`` (one line per
+        validation) and ``last.pt`` (all that is needed to go on).
+    data : str
+        What it is trained on, for the sidecar.
+    progress : bool
+        Show a bar with the loss and the time left.
+    on_validation : callable, optional
+        Called as ``on_validation(step, model)`` after each validation with the averaged weights.
+
+    Returns
+    -------
+    Model
+        The averaged weights of the lowest validation MAE.
+
+    Raises
+    ------
+    ValueError
+        If ``folder`` holds a run of another configuration.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM, once all is saved; the same call goes on from there.
+    FloatingPointError
+        If the loss is no longer finite.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    device, device_reason = choose_device()
+    precision, reason = choose_precision(device) if config.precision == "auto" else (config.precision, "as asked")
+    accelerator = Accelerator(mixed_precision=precision)
+    main = accelerator.is_main_process
+    rank, world = accelerator.process_index, accelerator.num_processes
+
+    schedule = cosine_schedule(config.num_train_timesteps)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # initial weights; the caller's random state is put back
+        model = Model(config.unet, schedule, prediction=config.prediction, percentiles=train.percentiles)
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    # Weights are held at unit magnitude, which takes the place of weight decay.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    averaged = AveragedModel(model, multi_avg_fn=_warmed_up_ema(config.ema_decay))
+    unet, optimizer = accelerator.prepare(model.unet, optimizer)
+
+    def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        return unet(x_t, model.noise_level(t).to(x_t), cond)
+
+    step, best, log, seconds = 0, math.inf, [], 0.0
+    if (folder / "last.pt").exists():
+        state = _read_state(folder / "last.pt", config)
+        model.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        if accelerator.scaler is not None and state["scaler"]:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        step, best, log, seconds = state["step"], state["best"], state["log"], state["seconds"]
+    started = time.monotonic() - seconds
+
+    def save_state() -> None:
+        if main:
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
+            state = {
+                "config": json.dumps(dataclasses.asdict(config)), "model": model.state_dict(), "averaged": averaged.state_dict(),
+                "optimizer": optimizer.state_dict(), "scaler": scaler, "step": step, "best": best, "log": log,
+                "seconds": time.monotonic() - started,
+            }  # fmt: skip
+            with atomic_write(folder / "last.pt", overwrite=True) as temporary:
+                torch.save(state, temporary)
+
+    bar = tqdm(total=config.steps, initial=step, disable=not (progress and main), desc=f"{device_reason}; {precision}: {reason}", unit="step")
+    saved_at = time.monotonic()
+    with _stop_requests() as stop, bar:
+        while step < config.steps:
+            x0, cond = (part.to(accelerator.device) for part in train.batch(step, config.batch_size, seed=config.seed, rank=rank, world=world))
+            # Everything random about a step follows from (seed, step, rank): there is no generator to save.
+            generator = torch.Generator().manual_seed(hash((config.seed, step, rank)) % 2**63)
+            t, eps = draw_t_eps(schedule, x0, generator)
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+            unet.train()
+            with _seeded_dropout(generator, config.unet.dropout, accelerator.device):
+                value = loss(output, schedule, config.prediction, x0, cond, t, eps)
+            accelerator.backward(value)
+            optimizer.step()
+            optimizer.zero_grad()
+            model.unet.normalize_weights_()
+            averaged.update_parameters(model)
+            step += 1
+
+            if step % 10 == 0 or step == config.steps:
+                if not math.isfinite(value.item()):
+                    raise FloatingPointError(f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start again")
+                bar.set_postfix(loss=f"{value.item():.4f}", val_mae=f"{log[-1]['val_mae']:.4f}" if log else "-", refresh=False)
+            bar.update()
+            if step % config.val_every == 0 or step == config.steps:
+                record = {"step": step, "loss": value.item(), "lr": optimizer.param_groups[0]["lr"]}
+                record |= {"val_mae": validate(averaged.module, val), "seconds": round(time.monotonic() - started, 1)}
+                log.append(record)
+                if main:
+                    if record["val_mae"] < best:
+                        averaged.module.info = _info(config, data, log, accelerator, precision)
+                        save_model(averaged.module, folder / "model.safetensors")
+                    with atomic_write(folder / "log.jsonl", overwrite=True) as temporary:
+                        temporary.write_text("".join(json.dumps(line) + "\n" for line in log))
+                best = min(best, record["val_mae"])
+                if on_validation:
+                    on_validation(step, averaged.module)
+            if stop.requested or time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
+                save_state()
+                saved_at = time.monotonic()
+            if stop.requested:
+                raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}; the same call goes on from {folder}")
+        save_state()
+    accelerator.wait_for_everyone()
+    return load_model(folder / "model.safetensors")
+
+
+@torch.no_grad()
+def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
+    """Mean absolute error of one sample per validation patch (5 DDIM steps, always the same noise), in network values."""
+    x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
+    model.eval()
+    generator = torch.Generator().manual_seed(0)
+    return (sample_ddim(model, model.schedule, cond, steps=5, generator=generator) - x0).abs().mean().item()
+
+
+class _StopRequest:
+    requested = False
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_StopRequest]:
+    """Turn Ctrl-C and SIGTERM into a flag while the block runs, so that a step is never cut in two."""
+    stop = _StopRequest()
+
+    def request(*_: object) -> None:
+        stop.requested = True
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):  # only the main thread may set handlers
+            before[number] = signal.signal(number, request)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _seeded_dropout(generator: torch.Generator, dropout: float, device: torch.device) -> Iterator[None]:
+    """Draw dropout masks from this step's seed and put the caller's random state back."""
+    if not dropout:
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
+
+
+def _warmed_up_ema(decay: float) -> Callable[..., None]:
+    """Averaging that forgets quickly at first: over the last tenth of the steps so far, until that is ``decay``'s length."""
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
+
+    return update
+
+
+def _read_state(path: Path, config: TrainConfig) -> dict:
+    """The state in ``path``, if it is that of the same configuration."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = json.loads(state["config"])
+    except Exception as error:  # a damaged archive fails in many ways
+        raise ValueError(f"cannot go on from {path}: it is damaged ({type(error).__name__}); remove it to start again") from error
+    ours = json.loads(json.dumps(dataclasses.asdict(config)))
+    differ = [f"{name} was {theirs.get(name)}, now {value}" for name, value in ours.items() if theirs.get(name) != value]
+    if differ:
+        raise ValueError(f"{path.parent} holds a run of another configuration ({'; '.join(differ)}); choose another folder or the same configuration")
+    return state
+
+
+def _info(config: TrainConfig, data: str, log: list[dict], accelerator: Accelerator, precision: str) -> dict:
+    """What the sidecar tells of a training run."""
+    return {
+        "data": data,
+        "training": dataclasses.asdict(config) | {"processes": accelerator.num_processes, "precision": precision},
+        "steps": log[-1]["step"],
+        "seconds": log[-1]["seconds"],
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {accelerator.device}, torch {torch.__version__}",
+        "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in log],
+    }
