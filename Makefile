@@ -16,10 +16,10 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter for a new .venv; ARGS=... is handed on, e.g. make test ARGS='-k schedule'"
 
-test: $(VENV)/.has-test  ## check the style, then run all tests
+test: $(VENV)/.has-test  ## check the style, then run all tests and notebooks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 tests notebooks $(ARGS)
 
 book: $(VENV)/.has-book  ## run the README's example from start to end, without a screen
 	$(BIN)/python book/readme_example.py $(ARGS)

@@ -1,7 +1,25 @@
-"""Denoising diffusion models for microscopy image restoration, small enough to be read."""
+"""Denoising diffusion models for microscopy image restoration, small enough to be read.
 
-from ddpm_micro.checkpoint import Model, load_model, save_model
-from ddpm_micro.restore import Restoration, restore
+>>> from ddpm_micro import checkpoint, restore, simulate
+>>> pairs = simulate.make_pairs("zebrafish", 1, size=64, seed=0)
+>>> model = checkpoint.load_model("generalist")
+>>> restore.restore(model, pairs.low[0], samples=2, steps=2, progress=False).mean.shape
+(64, 64)
+"""
 
-__version__ = "0.1.0"
-__all__ = ["Model", "Restoration", "load_model", "restore", "save_model"]
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+
+__version__ = version("ddpm_micro")
+__all__ = [
+    "baselines", "checkpoint", "data", "datasets", "evaluate", "metrics", "restore", "samplers", "schedule",
+    "simulate", "tiff", "tiling", "train", "unet",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a module at its first use: ``import ddpm_micro`` alone takes no time."""
+    if name in __all__:
+        return import_module(f"ddpm_micro.{name}")
+    raise AttributeError(f"module 'ddpm_micro' has no attribute {name!r}")

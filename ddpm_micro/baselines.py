@@ -8,7 +8,9 @@ from scipy.ndimage import gaussian_filter
 SIGMAS_PX = tuple(np.round(np.arange(0.3, 5.0, 0.1), 1))
 
 
-def best_gaussian(low: np.ndarray, truth: np.ndarray, sigmas_px: tuple[float, ...] = SIGMAS_PX) -> tuple[np.ndarray, float]:
+def best_gaussian(
+    low: np.ndarray, truth: np.ndarray, sigmas_px: tuple[float, ...] = SIGMAS_PX
+) -> tuple[np.ndarray, float]:
     """The Gaussian filter of least squared error, its width chosen with the truth in hand.
 
     No one could choose it like that at the microscope: it is the bound of what any Gaussian filter can do, and

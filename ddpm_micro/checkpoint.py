@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from ddpm_micro.atomic import atomic_write
 from ddpm_micro.device import choose_device
 from ddpm_micro.intensity import Percentiles, Scaling
-from ddpm_micro.samplers import noise_generator, noise_like
+from ddpm_micro.samplers import noise_like, seeded
 from ddpm_micro.schedule import NoiseSchedule, check_prediction, schedule_from_config, to_x0
 from ddpm_micro.tiling import tiled
 from ddpm_micro.unet import UNet, UNetConfig
 
 SHIPPED = Path(__file__).parent / "weights"
-AUTO_TILE = 256  # pixels: larger images are worked on in tiles of this side
+AUTO_TILE = 192  # pixels: larger images are worked on in tiles of this side
+LIMIT = 1e37  # grey levels: results are float32, which ends at 3e38
 EPS_LIMIT = 3.0  # x0_hat of an eps model is held in [-3, 3]: see `to_x0` on t = T
 
 
@@ -43,7 +44,13 @@ class Model(nn.Module):
     """
 
     def __init__(
-        self, config: UNetConfig, schedule: NoiseSchedule, *, prediction: str = "v", percentiles: Percentiles | None = None, info: dict | None = None
+        self,
+        config: UNetConfig,
+        schedule: NoiseSchedule,
+        *,
+        prediction: str = "v",
+        percentiles: Percentiles | None = None,
+        info: dict | None = None,
     ) -> None:
         super().__init__()
         check_prediction(prediction)
@@ -61,7 +68,7 @@ class Model(nn.Module):
         return self.unet(x_t, self.noise_level(t).to(x_t), cond)
 
     def noise_level(self, t: Tensor) -> Tensor:
-        """What the network is told of t, float64: log(noise rate / signal rate) / 4, within about -1..2 (EDM2's c_noise).
+        """What the network is told of t, float64: log(noise rate / signal rate) / 4, EDM2's c_noise; about -1..2.
 
         The paper embeds alpha_bar_t itself, in which the steps near either end can hardly be told apart.
         """
@@ -73,21 +80,29 @@ class Model(nn.Module):
         Raises
         ------
         ValueError
-            If the image has another number of axes, no pixels, no real numbers, or some that are not finite.
+            If the image has another number of axes, no pixels, no real numbers, or some that are not finite or huge.
         """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or not image.size:
-            raise ValueError(f"expected an image of shape (H, W) or a stack (N, H, W), got shape {image.shape}; pass one channel or one stack at a time")
+            raise ValueError(
+                f"expected an image of shape (H, W) or a stack (N, H, W), got shape {image.shape}; split it"
+            )
         if image.dtype.kind not in "uif":
             raise ValueError(f"expected grey levels as integers or floating-point numbers, got {image.dtype}")
-        if not np.isfinite(image).all():
-            raise ValueError(f"expected finite grey levels, got {np.count_nonzero(~np.isfinite(image))} NaN or infinite pixels; replace them first")
+        unusable = np.count_nonzero(~(np.abs(image.astype(np.float64)) < LIMIT))  # NaN compares as false
+        if unusable:
+            raise ValueError(
+                f"expected finite grey levels below {LIMIT:g}, got {unusable} pixels that are NaN, infinite or larger"
+            )
         device = next(self.parameters()).device
         stack = image[None] if image.ndim == 2 else image
         scalings = [self.percentiles.fit(plane) for plane in stack]
         # In float64, where the largest integers and floats still have a difference.
         values = (scaling.apply(plane.astype(np.float64)) for plane, scaling in zip(stack, scalings, strict=True))
-        return [(torch.from_numpy(value.astype(np.float32))[None, None].to(device), scaling) for value, scaling in zip(values, scalings, strict=True)]
+        return [
+            (torch.from_numpy(value.astype(np.float32))[None, None].to(device), scaling)
+            for value, scaling in zip(values, scalings, strict=True)
+        ]
 
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
@@ -113,18 +128,21 @@ class Model(nn.Module):
             For an unsuitable image, and for a model that predicts eps: at t = T that says nothing of the image.
         """
         if self.prediction == "eps":
-            raise ValueError("expected a model that predicts v or x0, got eps, which at t = T says nothing of the image; average samples instead")
+            raise ValueError(
+                "expected a model that predicts v or x0, got eps, which at t = T says nothing of the image; "
+                "average samples instead"
+            )
         denoiser = tiled(self, tile or AUTO_TILE)
         means = []
         for cond, scaling in self.planes(image):
-            x_t = noise_like(cond, noise_generator(seed, 0))
+            x_t = noise_like(cond, seeded(seed, 0))
             t = torch.full((1,), self.schedule.num_train_timesteps - 1, device=cond.device)
             means.append(scaling.invert(denoiser(x_t, t, cond)[0, 0].double().cpu().numpy()).astype(np.float32))
         return np.stack(means).reshape(np.shape(image))
 
 
 def load_model(name_or_path: str | Path) -> Model:
-    """A shipped model by name or any model by the path of its ``.safetensors`` file, ready for use on the GPU if there is one.
+    """A shipped model by name, or any by the path of its ``.safetensors`` file; on the GPU if there is one.
 
     Raises
     ------
@@ -135,43 +153,47 @@ def load_model(name_or_path: str | Path) -> Model:
     path = SHIPPED / f"{name_or_path}.safetensors" if str(name_or_path) in shipped_models() else Path(name_or_path)
     if not path.is_file():
         near = difflib.get_close_matches(str(name_or_path), shipped_models(), n=2, cutoff=0.5)
-        raise ValueError(
-            f"no model {str(name_or_path)!r}: expected a .safetensors file or one of {', '.join(shipped_models()) or '(none shipped)'}"
-            + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
+        known = ", ".join(shipped_models()) or "(none shipped)"
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"no model {str(name_or_path)!r}: expected a .safetensors file or one of {known}{hint}")
     if path.suffix != ".safetensors":
-        raise ValueError(f"expected a .safetensors file, got {path.name}; pickled weights can run code when opened and are not read")
+        raise ValueError(
+            f"expected a .safetensors file, got {path.name}; pickled weights can run code when opened and are not read"
+        )
     sidecar = path.with_suffix(".json")
     try:
         described = json.loads(sidecar.read_text("utf-8"))
         weights = path.read_bytes()
         if hashlib.sha256(weights).hexdigest() != described["weights_sha256"]:
-            raise ValueError("the weights are not those the sidecar describes (damaged, cut short, or from another model)")
-        model = Model(
-            UNetConfig(**described["unet"]),
-            schedule_from_config(described["schedule"]),
-            prediction=described["prediction"],
-            percentiles=Percentiles(**described["percentiles"]),
-            info=described["info"],
-        )
-        model.unet.load_state_dict({name: tensor.float() for name, tensor in load(weights).items()})
+            raise ValueError(
+                "the weights are not those the sidecar describes (damaged, cut short, or from another model)"
+            )
+        schedule = schedule_from_config(described["schedule"])
+        with torch.device("meta"):  # no weights drawn only to be replaced
+            model = Model(
+                UNetConfig(**described["unet"]),
+                schedule,
+                prediction=described["prediction"],
+                percentiles=Percentiles(**described["percentiles"]),
+                info=described["info"],
+            )
+        model.unet.load_state_dict({name: tensor.float() for name, tensor in load(weights).items()}, assign=True)
     except FileNotFoundError:
-        raise ValueError(f"expected {sidecar.name} beside {path.name}: a model is both files, copy them together") from None
+        raise ValueError(
+            f"expected {sidecar.name} beside {path.name}: a model is both files, copy them together"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"cannot read the model {path}: {reason}; fetch or train it again") from error
     return model.eval().to(choose_device()[0], memory_format=torch.channels_last)
 
 
-def save_model(model: Model, path: str | Path, *, overwrite: bool = True, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``path`` (.safetensors) and its JSON sidecar, each atomically.
-
-    ``dtype=torch.float16`` halves the file; filters are of unit magnitude, so nothing under- or overflows.
-    """
+def save_model(model: Model, path: str | Path) -> None:
+    """Write ``path`` (.safetensors) and its JSON sidecar, each whole or not at all, over a model that is there."""
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"expected a path that ends in .safetensors, got {path.name}")
-    weights = save({name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in model.unet.state_dict().items()})
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.unet.state_dict().items()})
     described = {
         "unet": dataclasses.asdict(model.unet.config),
         "schedule": model.schedule.config,
@@ -180,13 +202,12 @@ def save_model(model: Model, path: str | Path, *, overwrite: bool = True, dtype:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "info": model.info,
     }
-    with atomic_write(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_bytes(weights)
-    with atomic_write(path.with_suffix(".json"), overwrite=overwrite) as temporary:
+    with atomic_write(path.with_suffix(".json"), overwrite=True) as temporary:
         temporary.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
 
 
 def shipped_models() -> list[str]:
     """Names of the models that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
-

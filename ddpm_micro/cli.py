@@ -46,11 +46,8 @@ def _restore(arguments: argparse.Namespace) -> None:
     output, std_output = arguments.output, arguments.output.with_suffix(".std" + arguments.output.suffix)
     if output.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"expected an output that ends in .tif, got {output.name}")
-    if not arguments.overwrite:
-        for path in (output, *([] if arguments.two_channels else [std_output])):
-            if path.exists():
-                raise FileExistsError(f"{path} exists; choose another name or pass --overwrite")
-    _check_writable(output.parent)
+    for path in (output, *([] if arguments.two_channels else [std_output])):
+        _check_output(path, arguments.overwrite)
     micrograph = tiff.read(arguments.input)
     model = load_model(arguments.model)
     restoration = restore(
@@ -79,12 +76,16 @@ def _train(arguments: argparse.Namespace) -> None:
         prediction=arguments.prediction, seed=arguments.seed, unet=unet,
     )  # fmt: skip
     if arguments.data in (*simulate.NAMES, "mixture"):
-        train, val = ((pairs.low, pairs.high) for pairs in (simulate.split(arguments.data, part) for part in ("train", "val")))
+        train, val = (
+            (pairs.low, pairs.high) for pairs in (simulate.split(arguments.data, part) for part in ("train", "val"))
+        )
         data = f'simulate.split("{arguments.data}", "train")'
     else:
         low, high = read_pairs(arguments.data)
         if len(low) < 2:
-            raise ValueError(f"expected at least 2 pairs of planes in {arguments.data}, one of them for validation, got {len(low)}")
+            raise ValueError(
+                f"expected at least 2 pairs of planes in {arguments.data}, one of them for validation, got {len(low)}"
+            )
         held_out = max(1, len(low) // 10)
         train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
         data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
@@ -93,19 +94,29 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        _check_output(arguments.json, arguments.overwrite)
     data_range, titles = None, None
     if arguments.data == "fmd":
         scenes = datasets.load("fmd").scenes
         low, high = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
         data_range, titles = 255.0, [scene.name for scene in scenes]
-    elif arguments.data in simulate.NAMES:
+    elif arguments.data in (*simulate.NAMES, "mixture"):
         pairs = simulate.split(arguments.data, "test")
         low, high = pairs.low, pairs.high
     else:
         low, high = read_pairs(arguments.data)
     if arguments.images:
         low, high = low[: arguments.images], high[: arguments.images]
-    records = evaluate.evaluate(load_model(arguments.model), arguments.data, low, high, data_range=data_range, samples=arguments.samples)
+    records = evaluate.evaluate(
+        load_model(arguments.model),
+        arguments.data,
+        low,
+        high,
+        data_range=data_range,
+        samples=arguments.samples,
+        steps=arguments.steps,
+    )
     for number, title in enumerate(titles or []):
         print(f"{number:>8}  {title}")
     print("PSNR in dB")
@@ -134,62 +145,100 @@ def _info(arguments: argparse.Namespace) -> None:
     if arguments.model:
         model = load_model(arguments.model)
         parameters = sum(p.numel() for p in model.parameters())
-        print(json.dumps({"parameters": parameters, "prediction": model.prediction, "schedule": model.schedule.config, **model.info}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "parameters": parameters,
+                    "prediction": model.prediction,
+                    "schedule": model.schedule.config,
+                    **model.info,
+                },
+                indent=1,
+            )
+        )
         return
     device, why = choose_device()
     precision, reason = choose_precision(device)
-    print(f"ddpm-micro {ddpm_micro.__version__}\ndevice     {device} ({why})\ntraining   {precision} ({reason})\nmodels     {', '.join(shipped_models()) or 'none'}")
+    print(f"ddpm-micro {ddpm_micro.__version__}")
+    print(f"device     {device} ({why})")
+    print(f"training   {precision} ({reason})")
+    print(f"models     {', '.join(shipped_models()) or 'none'}")
 
 
-def _check_writable(folder: Path) -> None:
+def _check_output(path: Path, overwrite: bool) -> None:
     """Complain before the work and not after it."""
-    if not folder.is_dir():
-        raise ValueError(f"expected an existing folder to write to, got {folder}; make it first")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"cannot write to {folder}; choose another folder")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; choose another name or pass --overwrite")
+    if not path.parent.is_dir():
+        raise ValueError(f"expected an existing folder to write to, got {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"cannot write to {path.parent}; choose another folder")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model.")
+    parser = argparse.ArgumentParser(
+        prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model."
+    )
     parser.add_argument("--version", action="version", version=f"ddpm-micro {ddpm_micro.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        added = commands.add_parser(
+            name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         added.set_defaults(run=run)
         return added
 
     def number(of: argparse.ArgumentParser, flag: str, kind: type, default: float | None, text: str) -> None:
         of.add_argument(flag, type=kind, default=default, metavar="N" if kind is int else "X", help=text)
 
-    sub = command("restore", _restore, "restore a TIFF: writes the mean of K samples, and their standard deviation beside it as OUT.std.tif")
+    sub = command(
+        "restore",
+        _restore,
+        "restore a TIFF: writes the mean of K samples, and their standard deviation beside it as OUT.std.tif",
+    )
     sub.add_argument("input", type=Path, metavar="IN.tif", help="one grey-level image or stack")
-    sub.add_argument("output", type=Path, metavar="OUT.tif", help="float32 in the grey levels and with the pixel size of IN")
-    sub.add_argument("--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file")
+    sub.add_argument(
+        "output", type=Path, metavar="OUT.tif", help="float32 in the grey levels and with the pixel size of IN"
+    )
+    sub.add_argument(
+        "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
+    )
     sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
     sub.add_argument("--sampler", choices=SAMPLERS, default="dpmpp_2m", help="how to run the diffusion backwards")
-    number(sub, "--steps", int, None, "network calls per sample; None is the sampler's own: dpmpp_2m 10, ddim 20, ddpm all")
+    number(
+        sub, "--steps", int, None, "network calls per sample; None is the sampler's own: dpmpp_2m 10, ddim 20, ddpm all"
+    )
     number(sub, "--seed", int, 0, "of the noise: sample k depends on (seed, k) alone")
-    number(sub, "--tile", int, None, "side in pixels of the windows the network sees; None is 256")
-    sub.add_argument("--two-channels", action="store_true", help="write mean and standard deviation as two channels of OUT.tif")
+    number(sub, "--tile", int, None, "side in pixels of the windows the network sees; None is 192")
+    sub.add_argument(
+        "--two-channels", action="store_true", help="write mean and standard deviation as two channels of OUT.tif"
+    )
     _overwrite(sub)
 
     defaults = TrainConfig()
     sub = command("train", _train, "train a model, or go on with a run that was stopped")
     sub.add_argument("data", metavar="DATA", help=DATA_HELP)
-    sub.add_argument("output", type=Path, metavar="FOLDER", help="takes model.safetensors, model.json, log.jsonl and last.pt")
+    sub.add_argument(
+        "output", type=Path, metavar="FOLDER", help="takes model.safetensors, model.json, log.jsonl and last.pt"
+    )
     number(sub, "--steps", int, defaults.steps, "optimiser steps")
     number(sub, "--batch-size", int, defaults.batch_size, "patches per step")
     number(sub, "--patch", int, defaults.patch, "side of a patch in pixels")
     number(sub, "--lr", float, defaults.lr, "peak learning rate")
     number(sub, "--seed", int, defaults.seed, "of everything random")
-    sub.add_argument("--prediction", choices=PREDICTIONS, default=defaults.prediction, help="what the network is asked for")
+    sub.add_argument(
+        "--prediction", choices=PREDICTIONS, default=defaults.prediction, help="what the network is asked for"
+    )
     sub.add_argument("--unet", choices=("micro", "paper"), default="micro", help="1 or 64 million parameters")
 
     sub = command("evaluate", _evaluate, "compare a model with the raw image and the best Gaussian filter on pairs")
     sub.add_argument("data", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
-    sub.add_argument("--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file")
+    sub.add_argument(
+        "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
+    )
     sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
+    number(sub, "--steps", int, None, "network calls per sample; None is 10")
     number(sub, "--images", int, None, "only the first N images; None is all")
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)

@@ -31,16 +31,24 @@ class PairedPatches:
     percentiles : Percentiles
     """
 
-    def __init__(self, low: Sequence[np.ndarray], high: Sequence[np.ndarray], patch: int, percentiles: Percentiles | None = None) -> None:
+    def __init__(
+        self, low: Sequence[np.ndarray], high: Sequence[np.ndarray], patch: int, percentiles: Percentiles | None = None
+    ) -> None:
         self.patch, self.percentiles = patch, percentiles or Percentiles()
         if len(low) != len(high) or not len(low):
-            raise ValueError(f"expected as many high as low images and at least one, got {len(low)} low and {len(high)} high")
+            raise ValueError(
+                f"expected as many high as low images and at least one, got {len(low)} low and {len(high)} high"
+            )
         self.cond, self.x0 = [], []
         for number, (one_low, one_high) in enumerate(zip(low, high, strict=True)):
             if one_low.shape != one_high.shape or one_low.ndim != 2:
-                raise ValueError(f"expected two images of one shape (H, W), got {one_low.shape} and {one_high.shape} in pair {number}")
+                raise ValueError(
+                    f"expected images of one shape (H, W), got {one_low.shape} and {one_high.shape} in pair {number}"
+                )
             if min(one_low.shape) < patch:
-                raise ValueError(f"expected images of at least {patch} x {patch} pixels, got {one_low.shape} in pair {number}; choose a smaller patch")
+                raise ValueError(
+                    f"expected at least {patch} x {patch} pixels, got {one_low.shape} in pair {number}; lower patch"
+                )
             scaling = self.percentiles.fit(one_low)
             self.cond.append(scaling.apply(one_low).astype(np.float32))
             self.x0.append(scaling.apply(one_high).astype(np.float32))
@@ -48,7 +56,9 @@ class PairedPatches:
         self.items = np.repeat(np.arange(len(low)), [(a.shape[0] // patch) * (a.shape[1] // patch) for a in self.cond])
 
     def batch(self, step: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
-        """x0 and cond of a training step, each (batch_size, 1, patch, patch) float32: shuffled, cropped, flipped, turned, dimmed.
+        """x0 and cond of a training step, each (batch_size, 1, patch, patch) float32.
+
+        Patches come shuffled, are cut out anywhere, flipped, turned and dimmed, x0 and cond alike.
 
         Dimming moves all values towards -1, the dark end: in a large image one bright spot can set the scale,
         and then most patches are dimmer than any of a small image.
@@ -70,10 +80,12 @@ class PairedPatches:
         return _stack(x0), _stack(cond)
 
     def centres(self, most: int) -> tuple[Tensor, Tensor]:
-        """x0 and cond of the middle patch of the first ``most`` pairs, for validation: no augmentation, always the same."""
+        """x0 and cond of the middle patch of the first ``most`` pairs, not augmented: for validation."""
         x0, cond = [], []
         for one_x0, one_cond in zip(self.x0[:most], self.cond[:most], strict=True):
-            window = tuple(slice((side - self.patch) // 2, (side - self.patch) // 2 + self.patch) for side in one_cond.shape)
+            window = tuple(
+                slice((side - self.patch) // 2, (side - self.patch) // 2 + self.patch) for side in one_cond.shape
+            )
             x0.append(one_x0[window])
             cond.append(one_cond[window])
         return _stack(x0), _stack(cond)
@@ -98,10 +110,14 @@ def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     for side in ("low", "high"):
         names[side] = {p.name for p in (folder / side).glob("*") if p.suffix.lower() in (".tif", ".tiff")}
         if not names[side]:
-            raise ValueError(f"expected TIFF files in {folder / side}, found none; training pairs are low/NAME.tif and high/NAME.tif")
+            raise ValueError(
+                f"expected TIFF files in {folder / side}, found none; training pairs are low/NAME.tif and high/NAME.tif"
+            )
     alone = sorted(names["low"] ^ names["high"])
     if alone:
-        raise ValueError(f"expected the same file names in {folder}/low and {folder}/high; without partner: {', '.join(alone[:5])}")
+        raise ValueError(
+            f"expected the same file names in {folder}/low and {folder}/high; without partner: {', '.join(alone[:5])}"
+        )
     low, high = [], []
     for name in sorted(names["low"]):
         pair = [tiff.read(folder / side / name).image for side in ("low", "high")]

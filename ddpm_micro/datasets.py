@@ -209,10 +209,10 @@ def _extract(tar: Path, fresh: Path, archive: Archive) -> None:
                     raise tarfile.ReadError(f"{member.name} occurs twice")
                 with members.extractfile(member) as source, open(target, "xb") as file:
                     shutil.copyfileobj(source, file)
-            # A tar file ends in zeros. Python's reader does not ask for them, so that one cut between two members
-            # looks whole.
+            # A tar file ends in zeros. Python's reader does not ask for them, so one cut between two members looks
+            # whole to it; and reading on to the very end makes gzip compare its checksum.
             members.fileobj.seek(members.offset)
-            if members.fileobj.read(512) != bytes(512):
+            if not members.fileobj.read().startswith(bytes(512)):
                 raise tarfile.ReadError("it ends too early")
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:120]

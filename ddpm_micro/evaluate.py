@@ -24,8 +24,8 @@ def evaluate(
     *,
     data_range: float | None = None,
     samples: int = 15,
+    steps: int | None = None,
     progress: bool = True,
-    on_image: Callable[[int, dict[str, np.ndarray]], None] | None = None,
 ) -> list[Record]:
     """Compare the model with the raw image and the best Gaussian filter.
 
@@ -42,9 +42,9 @@ def evaluate(
     data_range : float, grey levels, optional
         For PSNR and MS-SSIM; by default each truth's own range.
     samples : int, >= 2
+    steps : int, optional
+        Network calls per sample, see `ddpm_micro.restore.restore`.
     progress : bool
-    on_image : callable, optional
-        Called as ``on_image(number, {method: image})`` after each image, to draw it for example.
 
     Returns
     -------
@@ -56,18 +56,24 @@ def evaluate(
         raise ValueError(f"expected samples >= 2 to compare one with their mean, got {samples}")
     values: dict[tuple[str, str], list[float]] = {}
     seconds: dict[str, float] = {}
-    for number, (image, truth) in enumerate(tqdm(list(zip(low, high, strict=True)), desc=name, unit="image", disable=not progress)):
-        restored = _restore_all(model, image, truth, samples, seconds)
+    for image, truth in tqdm(list(zip(low, high, strict=True)), desc=name, unit="image", disable=not progress):
+        restored = _restore_all(model, image, truth, samples, steps, seconds)
         spread = data_range or float(truth.max()) - float(truth.min())
         for method, estimate in restored.items():
             for metric, value in _score(truth.astype(np.float64), estimate, spread).items():
                 values.setdefault((method, metric), []).append(value)
-        if on_image:
-            on_image(number, restored)
     return [
-        {"set": name, "method": method, "metric": metric, **_median(scores), "n": len(scores), "seconds_per_image": seconds[method] / len(scores), "values": scores}
+        {
+            "set": name,
+            "method": method,
+            "metric": metric,
+            **_median(scores),
+            "n": len(scores),
+            "seconds_per_image": seconds[method] / len(scores),
+            "values": scores,
+        }
         for (method, metric), scores in values.items()
-    ]  # fmt: skip
+    ]
 
 
 def table(records: Sequence[Record], metric: str = "psnr") -> str:
@@ -79,7 +85,9 @@ def table(records: Sequence[Record], metric: str = "psnr") -> str:
     return "\n".join([*rows, f"{'median':>8}" + "".join(f"{record['median']:>12.3f}" for record in columns.values())])
 
 
-def _restore_all(model: Model, image: np.ndarray, truth: np.ndarray, samples: int, seconds: dict[str, float]) -> dict[str, np.ndarray]:
+def _restore_all(
+    model: Model, image: np.ndarray, truth: np.ndarray, samples: int, steps: int | None, seconds: dict[str, float]
+) -> dict[str, np.ndarray]:
     """Every method's estimate; ``seconds`` gains the time each takes."""
     restored: dict[str, np.ndarray] = {}
 
@@ -90,8 +98,8 @@ def _restore_all(model: Model, image: np.ndarray, truth: np.ndarray, samples: in
 
     timed("raw", lambda: image)
     timed("gaussian", lambda: best_gaussian(image, truth)[0])
-    timed("ddpm", lambda: restore(model, image, samples=1, progress=False).mean)
-    timed("ddpm_avg", lambda: restore(model, image, samples=samples, progress=False).mean)
+    timed("ddpm", lambda: restore(model, image, samples=1, steps=steps, progress=False).mean)
+    timed("ddpm_avg", lambda: restore(model, image, samples=samples, steps=steps, progress=False).mean)
     if model.prediction != "eps":
         timed("one_call", lambda: model.posterior_mean(image))
     return restored

@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ddpm_micro.checkpoint import AUTO_TILE, Model
-from ddpm_micro.samplers import SAMPLERS, noise_generator
+from ddpm_micro.samplers import SAMPLERS, seeded
 from ddpm_micro.tiling import tiled
 
 BATCH_PIXELS = 2**18  # pixels that go through the network at once: about 1 GB of activations for the micro network
@@ -63,7 +63,7 @@ def restore(
     seed : int, >= 0
         The noise of sample k depends on ``(seed, k)`` alone: not on K, on the batch or on tiles.
     tile : int, pixels, optional
-        Side of the windows in which the network sees the image; by default 256. The noise field is one
+        Side of the windows in which the network sees the image; by default 192. The noise field is one
         whatever the tiles.
     keep_samples : bool
         Return the K samples as well.
@@ -84,7 +84,11 @@ def restore(
     if sampler not in SAMPLERS:
         raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     sample = SAMPLERS[sampler]
-    steps = steps if steps is not None else inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
+    steps = (
+        steps
+        if steps is not None
+        else inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
+    )
     model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
     denoiser = tiled(model, AUTO_TILE if tile is None else tile)
     planes = model.planes(image)
@@ -99,7 +103,7 @@ def restore(
                 numbers = range(first, min(first + batch_size, samples))
                 drawn = sample(
                     denoiser, model.schedule, cond.expand(len(numbers), -1, -1, -1), steps=steps,
-                    generator=[noise_generator(seed, k) for k in numbers], callback=lambda *_, n=len(numbers): bar.update(n),
+                    generator=[seeded(seed, k) for k in numbers], callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
                 )  # fmt: skip
                 for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].double().cpu().numpy()), strict=True):
                     before = x0 - mean[plane]

@@ -23,6 +23,7 @@ They return x0, Tensor of shape (B, 1, H, W).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -44,7 +45,9 @@ def sample_ddpm(
     callback: Callback | None = None,
     clip: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2): a draw from q(x_s | x_t, x0_hat) at every step; ``steps=None`` is all T.
+    """Ancestral sampling (Ho et al. 2020, algorithm 2): a draw from q(x_s | x_t, x0_hat) at every step.
+
+    ``steps=None`` takes all T.
 
     The posterior variance is right for data that are one point, or for infinitely many steps; with fewer the
     samples spread a little less than they should.
@@ -71,7 +74,10 @@ def sample_ddim(
     callback: Callback | None = None,
     clip: tuple[float, float] | None = None,
 ) -> Tensor:
-    """DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12): ``eta`` 0 is deterministic after the first noise, 1 is ancestral."""
+    """DDIM (Song et al. 2021, arXiv 2010.02502, eq. 12).
+
+    With ``eta`` 0 the first noise decides all; with 1 it is ancestral sampling.
+    """
     if not 0 <= eta <= 1:
         raise ValueError(f"expected eta in [0, 1], got {eta}")
     x = noise_like(cond, generator)
@@ -98,7 +104,7 @@ def sample_dpmpp_2m(
     callback: Callback | None = None,
     clip: tuple[float, float] | None = None,
 ) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): a second-order multistep solver of the same ODE as DDIM.
+    """DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): second order on the ODE that DDIM follows.
 
     The first step and the last, which lands on the clean image, are of first order.
     """
@@ -125,11 +131,11 @@ def sample_dpmpp_2m(
 SAMPLERS = {"ddpm": sample_ddpm, "ddim": sample_ddim, "dpmpp_2m": sample_dpmpp_2m}
 
 
-def noise_generator(seed: int, sample: int) -> torch.Generator:
-    """The source of noise of sample number ``sample``: it depends on the two numbers alone."""
-    if seed < 0:
-        raise ValueError(f"expected seed >= 0, got {seed}")
-    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, sample]).generate_state(1, np.uint64)[0] >> 1))
+def seeded(*key: int) -> torch.Generator:
+    """A source of random numbers that is a function of the key, such as (seed, number of the sample)."""
+    if min(key) < 0:
+        raise ValueError(f"expected a seed >= 0, got {min(key)}")
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
 
 def noise_like(cond: Tensor, generator: Generators) -> Tensor:
@@ -145,7 +151,7 @@ def noise_like(cond: Tensor, generator: Generators) -> Tensor:
 def _pairs(schedule: NoiseSchedule, steps: int, cond: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Number of the step, the time it leaves and the time it reaches, each (B,)."""
     times = [*schedule.timesteps(steps).tolist(), -1]
-    for step, (t, s) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for step, (t, s) in enumerate(pairwise(times)):
         yield step, *(torch.full((len(cond),), time, dtype=torch.int64, device=cond.device) for time in (t, s))
 
 

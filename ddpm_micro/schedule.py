@@ -38,7 +38,9 @@ class NoiseSchedule:
     def __post_init__(self) -> None:
         alpha_bar = self.alphas_cumprod
         if alpha_bar.ndim != 1 or alpha_bar.dtype != torch.float64 or not len(alpha_bar):
-            raise ValueError(f"expected alphas_cumprod of shape (T,) in float64, got {tuple(alpha_bar.shape)} in {alpha_bar.dtype}")
+            raise ValueError(
+                f"expected alphas_cumprod of shape (T,) in float64, got {tuple(alpha_bar.shape)} in {alpha_bar.dtype}"
+            )
         if not (alpha_bar.diff() < 0).all() or alpha_bar[0] >= 1 or alpha_bar[-1] <= 0:
             raise ValueError("expected alphas_cumprod to fall strictly within (0, 1): every step adds some noise")
 

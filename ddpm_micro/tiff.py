@@ -254,7 +254,7 @@ def write(
     if channel_names and len(channel_names) != channels:
         raise ValueError(f"expected {channels} channel_names, got {len(channel_names)}; give one a channel")
 
-    metadata: dict[str, object] = {"axes": axes.replace("Q", "Z"), "mode": "grayscale"}
+    metadata: dict[str, object] = {"axes": axes.replace("Q", "Z") + "S", "mode": "grayscale"}
     if "Q" in axes:
         metadata["stack"] = "unnamed"  # ImageJ skips words it does not know
     resolution = None
@@ -269,4 +269,5 @@ def write(
         metadata["Labels"] = [str(name) for name in channel_names] * (planes // channels)
     with atomic_write(path, overwrite=overwrite) as temporary:
         options = {"photometric": "minisblack", "resolution": resolution, "metadata": metadata}
-        tifffile.imwrite(temporary, image, imagej=True, **options)
+        # One sample a pixel is said aloud: else tifffile takes a stack of width 1 for one image of N columns.
+        tifffile.imwrite(temporary, image[..., None], imagej=True, **options)

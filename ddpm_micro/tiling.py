@@ -23,7 +23,7 @@ def tiled(denoiser: Denoiser, tile: int, overlap: int | None = None) -> Denoiser
     tile : int, pixels
         Side of a window; an image that fits into one window is passed on as it is.
     overlap : int, pixels, optional
-        Shared by neighbouring windows at least; by default a quarter of ``tile``. Across it one window fades
+        Shared by neighbouring windows at least; by default a sixth of ``tile``. Across it one window fades
         into the next.
 
     Raises
@@ -31,7 +31,7 @@ def tiled(denoiser: Denoiser, tile: int, overlap: int | None = None) -> Denoiser
     ValueError
         If not ``0 <= overlap <= tile / 2``, or ``tile < 1``.
     """
-    overlap = tile // 4 if overlap is None else overlap
+    overlap = tile // 6 if overlap is None else overlap
     if tile < 1 or not 0 <= overlap <= tile / 2:
         raise ValueError(f"expected tile >= 1 and overlap in 0..tile/2, got tile={tile} and overlap={overlap}")
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import platform
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -23,7 +21,8 @@ from ddpm_micro.atomic import atomic_write
 from ddpm_micro.checkpoint import Model, load_model, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_device, choose_precision
-from ddpm_micro.samplers import sample_ddim
+from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
+from ddpm_micro.samplers import sample_ddim, seeded
 from ddpm_micro.schedule import NoiseSchedule, check_prediction, cosine_schedule, q_sample, target
 from ddpm_micro.unet import UNetConfig
 
@@ -79,15 +78,21 @@ class TrainConfig:
 
 
 def loss(
-    output: Callable[[Tensor, Tensor, Tensor], Tensor], schedule: NoiseSchedule, prediction: str, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor
+    output: Callable[[Tensor, Tensor, Tensor], Tensor],
+    schedule: NoiseSchedule,
+    prediction: str,
+    x0: Tensor,
+    cond: Tensor,
+    t: Tensor,
+    eps: Tensor,
 ) -> Tensor:
-    """Mean squared error between ``output(x_t, t, cond)`` and what the prediction type asks for; a scalar (Ho et al. 2020, eq. 14)."""
+    """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14)."""
     x_t = q_sample(schedule, x0, t, eps)
     return (output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)).square().mean()
 
 
 def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A timestep for each item, uniform over all T, and noise; drawn on the CPU, so that a seed means the same everywhere."""
+    """A timestep for each item, uniform over all T, and noise; drawn on the CPU, where a seed means the same to all."""
     t = torch.randint(schedule.num_train_timesteps, (len(x0),), generator=generator)
     return t.to(x0.device), torch.randn(x0.shape, generator=generator).to(x0)
 
@@ -136,6 +141,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     device, device_reason = choose_device()
     precision, reason = choose_precision(device) if config.precision == "auto" else (config.precision, "as asked")
+    AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
     accelerator = Accelerator(mixed_precision=precision)
     main = accelerator.is_main_process
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -155,7 +161,7 @@ def fit(
 
     step, best, log, seconds = 0, math.inf, [], 0.0
     if (folder / "last.pt").exists():
-        state = _read_state(folder / "last.pt", config)
+        state = read_state(folder / "last.pt", asdict(config))
         model.load_state_dict(state["model"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
@@ -165,28 +171,40 @@ def fit(
     started = time.monotonic() - seconds
 
     def save_state() -> None:
-        if main:
-            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
-            state = {
-                "config": json.dumps(dataclasses.asdict(config)), "model": model.state_dict(), "averaged": averaged.state_dict(),
-                "optimizer": optimizer.state_dict(), "scaler": scaler, "step": step, "best": best, "log": log,
-                "seconds": time.monotonic() - started,
-            }  # fmt: skip
-            with atomic_write(folder / "last.pt", overwrite=True) as temporary:
-                torch.save(state, temporary)
+        if not main:
+            return
+        state = {
+            "config": asdict(config),
+            "step": step,
+            "best": best,
+            "log": log,
+            "seconds": time.monotonic() - started,
+        }
+        state |= {"model": model.state_dict(), "averaged": averaged.state_dict(), "optimizer": optimizer.state_dict()}
+        state["scaler"] = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
+        write_state(folder / "last.pt", state)
 
-    bar = tqdm(total=config.steps, initial=step, disable=not (progress and main), desc=f"{device_reason}; {precision}: {reason}", unit="step")
+    bar = tqdm(
+        total=config.steps,
+        initial=step,
+        disable=not (progress and main),
+        desc=f"{device_reason}; {precision}: {reason}",
+        unit="step",
+    )
     saved_at = time.monotonic()
-    with _stop_requests() as stop, bar:
+    with stop_requests() as stop, bar:
         while step < config.steps:
-            x0, cond = (part.to(accelerator.device) for part in train.batch(step, config.batch_size, seed=config.seed, rank=rank, world=world))
+            x0, cond = (
+                part.to(accelerator.device)
+                for part in train.batch(step, config.batch_size, seed=config.seed, rank=rank, world=world)
+            )
             # Everything random about a step follows from (seed, step, rank): there is no generator to save.
-            generator = torch.Generator().manual_seed(hash((config.seed, step, rank)) % 2**63)
+            generator = seeded(config.seed, step, rank)
             t, eps = draw_t_eps(schedule, x0, generator)
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / config.steps))
             unet.train()
-            with _seeded_dropout(generator, config.unet.dropout, accelerator.device):
+            with seeded_dropout(generator, config.unet.dropout, accelerator.device):
                 value = loss(output, schedule, config.prediction, x0, cond, t, eps)
             accelerator.backward(value)
             optimizer.step()
@@ -197,8 +215,12 @@ def fit(
 
             if step % 10 == 0 or step == config.steps:
                 if not math.isfinite(value.item()):
-                    raise FloatingPointError(f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start again")
-                bar.set_postfix(loss=f"{value.item():.4f}", val_mae=f"{log[-1]['val_mae']:.4f}" if log else "-", refresh=False)
+                    raise FloatingPointError(
+                        f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start again"
+                    )
+                bar.set_postfix(
+                    loss=f"{value.item():.4f}", val_mae=f"{log[-1]['val_mae']:.4f}" if log else "-", refresh=False
+                )
             bar.update()
             if step % config.val_every == 0 or step == config.steps:
                 record = {"step": step, "loss": value.item(), "lr": optimizer.param_groups[0]["lr"]}
@@ -217,7 +239,9 @@ def fit(
                 save_state()
                 saved_at = time.monotonic()
             if stop.requested:
-                raise KeyboardInterrupt(f"stopped at step {step} of {config.steps}; the same call goes on from {folder}")
+                raise KeyboardInterrupt(
+                    f"stopped at step {step} of {config.steps}; the same call goes on from {folder}"
+                )
         save_state()
     accelerator.wait_for_everyone()
     return load_model(folder / "model.safetensors")
@@ -225,49 +249,15 @@ def fit(
 
 @torch.no_grad()
 def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
-    """Mean absolute error of one sample per validation patch (5 DDIM steps, always the same noise), in network values."""
+    """Mean absolute error of one sample per patch (5 DDIM steps, always the same noise), in network values."""
     x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
     model.eval()
     generator = torch.Generator().manual_seed(0)
     return (sample_ddim(model, model.schedule, cond, steps=5, generator=generator) - x0).abs().mean().item()
 
 
-class _StopRequest:
-    requested = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_StopRequest]:
-    """Turn Ctrl-C and SIGTERM into a flag while the block runs, so that a step is never cut in two."""
-    stop = _StopRequest()
-
-    def request(*_: object) -> None:
-        stop.requested = True
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(ValueError):  # only the main thread may set handlers
-            before[number] = signal.signal(number, request)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _seeded_dropout(generator: torch.Generator, dropout: float, device: torch.device) -> Iterator[None]:
-    """Draw dropout masks from this step's seed and put the caller's random state back."""
-    if not dropout:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        yield
-
-
 def _warmed_up_ema(decay: float) -> Callable[..., None]:
-    """Averaging that forgets quickly at first: over the last tenth of the steps so far, until that is ``decay``'s length."""
+    """Averaging that forgets quickly at first: over a tenth of the steps so far, until that is ``decay``'s length."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
         get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
@@ -275,27 +265,14 @@ def _warmed_up_ema(decay: float) -> Callable[..., None]:
     return update
 
 
-def _read_state(path: Path, config: TrainConfig) -> dict:
-    """The state in ``path``, if it is that of the same configuration."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = json.loads(state["config"])
-    except Exception as error:  # a damaged archive fails in many ways
-        raise ValueError(f"cannot go on from {path}: it is damaged ({type(error).__name__}); remove it to start again") from error
-    ours = json.loads(json.dumps(dataclasses.asdict(config)))
-    differ = [f"{name} was {theirs.get(name)}, now {value}" for name, value in ours.items() if theirs.get(name) != value]
-    if differ:
-        raise ValueError(f"{path.parent} holds a run of another configuration ({'; '.join(differ)}); choose another folder or the same configuration")
-    return state
-
-
 def _info(config: TrainConfig, data: str, log: list[dict], accelerator: Accelerator, precision: str) -> dict:
     """What the sidecar tells of a training run."""
     return {
         "data": data,
-        "training": dataclasses.asdict(config) | {"processes": accelerator.num_processes, "precision": precision},
+        "training": asdict(config) | {"processes": accelerator.num_processes, "precision": precision},
         "steps": log[-1]["step"],
         "seconds": log[-1]["seconds"],
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {accelerator.device}, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, {accelerator.device}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
         "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in log],
     }

@@ -78,8 +78,8 @@ class UNet(nn.Module):
         self.embedding = NoiseEmbedding(config.base_channels, embed)
         self.conv_in = Conv(3, channels[0], 3)  # x_t, cond, and a constant 1 in place of biases
 
-        def block(into: int, out: int, level: int, **kind: bool) -> Block:
-            return Block(into, out, embed, attention=level in config.attn_levels, dropout=config.dropout, **kind)
+        def block(into: int, out: int, level: int) -> Block:
+            return Block(into, out, embed, attention=level in config.attn_levels, dropout=config.dropout)
 
         self.down, self.up = nn.ModuleList(), nn.ModuleList()  # a list of blocks for each level
         skips, now = [], channels[0]
@@ -87,11 +87,13 @@ class UNet(nn.Module):
             skips.append(now)
             blocks = nn.ModuleList()
             for _ in range(config.num_res_blocks):
-                blocks.append(block(now, out, level, encoder=True))
+                blocks.append(block(now, out, level))
                 skips.append(out)
                 now = out
             self.down.append(blocks)
-        self.middle = nn.ModuleList([block(now, now, len(channels) - 1), Block(now, now, embed, dropout=config.dropout)])
+        self.middle = nn.ModuleList(
+            [block(now, now, len(channels) - 1), Block(now, now, embed, dropout=config.dropout)]
+        )
         for level, out in reversed(list(enumerate(channels))):
             blocks = nn.ModuleList()
             for _ in range(config.num_res_blocks + 1):
@@ -113,15 +115,17 @@ class UNet(nn.Module):
         Tensor, shape (B, 1, H, W)
         """
         if x_t.shape != cond.shape or x_t.ndim != 4 or x_t.shape[1] != 1:
-            raise ValueError(f"expected x_t and cond of one shape (B, 1, H, W), got {tuple(x_t.shape)} and {tuple(cond.shape)}")
+            raise ValueError(
+                f"expected x_t and cond of one shape (B, 1, H, W), got {tuple(x_t.shape)} and {tuple(cond.shape)}"
+            )
         height, width = x_t.shape[-2:]
         x = torch.cat([x_t, cond, torch.ones_like(x_t)], dim=1)
         x = _pad(x, self.config.multiple)
         embed = self.embedding(noise_level)
-        x = self.conv_in(x)
+        x = _unit(self.conv_in(x), (1,))
         skips = []
         for level, blocks in enumerate(self.down):
-            x = F.avg_pool2d(x, 2) if level else x
+            x = _unit(F.avg_pool2d(x, 2), (1,)) if level else x  # averaging shrinks
             skips.append(x)
             for block in blocks:
                 x = block(x, embed)
@@ -178,31 +182,29 @@ class NoiseEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block, modulated by the noise level, with optional self-attention (figure 21).
+    """Residual block, modulated by the noise level, with optional self-attention (after figure 21).
 
-    An encoder block first brings each pixel to unit magnitude over its channels.
+    It ends by bringing each pixel to unit magnitude over its channels. EDM2 does that in the encoder alone; here
+    few channels make the terms of a sum overlap by chance, and without it magnitudes drift by up to a quarter.
     """
 
-    def __init__(self, into: int, out: int, embed: int, *, encoder: bool = False, attention: bool = False, dropout: float = 0.0) -> None:
+    def __init__(self, into: int, out: int, embed: int, *, attention: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
-        self.encoder, self.dropout = encoder, dropout
+        self.dropout = dropout
         self.shortcut = Conv(into, out, 1) if into != out else None
-        self.conv_0 = Conv(out if encoder else into, out, 3)
+        self.conv_0 = Conv(into, out, 3)
         self.modulation = Conv(embed, out, 0)
         self.modulation_gain = nn.Parameter(torch.zeros(()))
         self.conv_1 = Conv(out, out, 3)
         self.attention = Attention(out) if attention else None
 
     def forward(self, x: Tensor, embed: Tensor) -> Tensor:
-        shortcut = x if self.shortcut is None else self.shortcut(x)
-        if self.encoder:
-            x = shortcut = _unit(shortcut, (1,))
         y = self.conv_0(F.silu(x), gain=SILU_GAIN)
         scale = 1 + self.modulation(embed, gain=self.modulation_gain)
         y = F.silu(y * scale[:, :, None, None].to(y.dtype))
         y = F.dropout(y, self.dropout, self.training)
-        x = mp_sum(shortcut, self.conv_1, y, SILU_GAIN)
-        return x if self.attention is None else self.attention(x)
+        x = mp_sum(x if self.shortcut is None else self.shortcut(x), self.conv_1, y, SILU_GAIN)
+        return _unit(x if self.attention is None else self.attention(x), (1,))
 
 
 class Attention(nn.Module):
@@ -224,7 +226,7 @@ class Attention(nn.Module):
 
 
 def mp_sum(x: Tensor, branch: Conv, y: Tensor, gain: float = 1.0) -> Tensor:
-    """(1 - BRANCH) x + BRANCH branch(gain y), scaled so that uncorrelated unit-magnitude terms keep unit magnitude (eq. 88).
+    """(1 - BRANCH) x + BRANCH branch(gain y), scaled so that uncorrelated terms keep unit magnitude (eq. 88).
 
     The branch's factors go into its small weights and not into another pass over the activations.
     """

@@ -1,15 +1,22 @@
 """Samplers against diffusers' schedulers, and against data whose posterior is known in closed form."""
 
+from itertools import pairwise
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 
-from ddpm_micro.samplers import SAMPLERS, noise_generator, noise_like, sample_ddim, sample_ddpm, sample_dpmpp_2m
+from ddpm_micro.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm, sample_dpmpp_2m, seeded
 from ddpm_micro.schedule import NoiseSchedule, cosine_schedule
 
 SCHEDULE = cosine_schedule(200)
-OPTIONS = {"num_train_timesteps": 200, "beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing", "prediction_type": "sample"}
+OPTIONS = {
+    "num_train_timesteps": 200,
+    "beta_schedule": "squaredcos_cap_v2",
+    "timestep_spacing": "trailing",
+    "prediction_type": "sample",
+}
 COND = torch.linspace(-1, 1, 2 * 6 * 5).reshape(2, 1, 6, 5)
 
 
@@ -50,7 +57,9 @@ def test_ancestral_agrees_with_diffusers(steps: int) -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_dpmpp_agrees_with_diffusers(steps: int, order: int) -> None:
     """Of first order it is DDIM: that covers step counts that do not divide T, which diffusers' DDIM spaces otherwise."""
-    scheduler = diffusers.DPMSolverMultistepScheduler(**OPTIONS, solver_order=order, solver_type="midpoint", final_sigmas_type="zero")
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        **OPTIONS, solver_order=order, solver_type="midpoint", final_sigmas_type="zero"
+    )
     theirs = run_diffusers(scheduler, steps, torch.Generator().manual_seed(4))
     sample = sample_dpmpp_2m if order == 2 else sample_ddim
     ours = sample(denoiser, SCHEDULE, COND, steps=steps, generator=torch.Generator().manual_seed(4))
@@ -81,7 +90,7 @@ def ancestral_variance(steps: int) -> float:
     alpha_bar = np.append(SCHEDULE.alphas_cumprod.numpy(), 1.0)
     times = [*SCHEDULE.timesteps(steps).tolist(), -1]
     variance = 1.0
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         ab_t, ab_s = alpha_bar[t], alpha_bar[s]
         gain = STD**2 * np.sqrt(ab_t) / (ab_t * STD**2 + 1 - ab_t)
         alpha = ab_t / ab_s
@@ -95,10 +104,18 @@ MONTE_CARLO = 4 / N  # four standard errors of a mean, in units of the standard 
 
 
 def draw(sample, seed: int = 0, n: int = N, **options) -> torch.Tensor:
-    return sample(gaussian_denoiser(SCHEDULE), SCHEDULE, torch.zeros(1, 1, n, n, dtype=torch.float64), generator=torch.Generator().manual_seed(seed), **options)
+    return sample(
+        gaussian_denoiser(SCHEDULE),
+        SCHEDULE,
+        torch.zeros(1, 1, n, n, dtype=torch.float64),
+        generator=torch.Generator().manual_seed(seed),
+        **options,
+    )
 
 
-@pytest.mark.parametrize(("sample", "steps"), [(sample_ddim, 50), (sample_ddim, 200), (sample_dpmpp_2m, 20), (sample_dpmpp_2m, 50)])
+@pytest.mark.parametrize(
+    ("sample", "steps"), [(sample_ddim, 50), (sample_ddim, 200), (sample_dpmpp_2m, 20), (sample_dpmpp_2m, 50)]
+)
 def test_ode_samplers_draw_from_the_gaussian_posterior(sample, steps: int) -> None:
     x = draw(sample, steps=steps)
     assert x.mean().item() == pytest.approx(MEAN, abs=MONTE_CARLO * STD)
@@ -126,7 +143,11 @@ def test_mean_of_k_has_mmse_times_one_plus_one_over_k(draws: int) -> None:
 @pytest.mark.parametrize(("sample", "steps"), [(sample_ddim, 100), (sample_dpmpp_2m, 50), (sample_ddpm, 200)])
 def test_gaussian_mixture(sample, steps: int) -> None:
     """Two narrow peaks of unequal weight: the samples fall into them in the right proportion."""
-    centres, weights, width = torch.tensor([-0.8, 0.6], dtype=torch.float64), torch.tensor([0.3, 0.7], dtype=torch.float64), 0.1
+    centres, weights, width = (
+        torch.tensor([-0.8, 0.6], dtype=torch.float64),
+        torch.tensor([0.3, 0.7], dtype=torch.float64),
+        0.1,
+    )
 
     def denoise(x_t: torch.Tensor, t: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
         alpha_bar = SCHEDULE.alpha_bar(t).reshape(-1, 1, 1, 1)
@@ -135,7 +156,13 @@ def test_gaussian_mixture(sample, steps: int) -> None:
         share = torch.softmax(weights.log() - offset**2 / (2 * total[..., None]), dim=-1)
         return (share * (centres + width**2 * alpha_bar.sqrt()[..., None] / total[..., None] * offset)).sum(-1)
 
-    x = sample(denoise, SCHEDULE, torch.zeros(1, 1, N, N, dtype=torch.float64), steps=steps, generator=torch.Generator().manual_seed(6))
+    x = sample(
+        denoise,
+        SCHEDULE,
+        torch.zeros(1, 1, N, N, dtype=torch.float64),
+        steps=steps,
+        generator=torch.Generator().manual_seed(6),
+    )
     right = x > -0.1
     assert right.double().mean().item() == pytest.approx(0.7, abs=0.02)
     for peak, centre in ((x[~right], -0.8), (x[right], 0.6)):
@@ -147,7 +174,7 @@ def test_gaussian_mixture(sample, steps: int) -> None:
 def test_a_sample_does_not_depend_on_its_batch_mates(name: str) -> None:
     def run(numbers: list[int]) -> torch.Tensor:
         cond = COND[:1].expand(len(numbers), -1, -1, -1)
-        return SAMPLERS[name](denoiser, SCHEDULE, cond, steps=6, generator=[noise_generator(7, k) for k in numbers])
+        return SAMPLERS[name](denoiser, SCHEDULE, cond, steps=6, generator=[seeded(7, k) for k in numbers])
 
     together = run([0, 1, 2])
     torch.testing.assert_close(together[1:2], run([1]), rtol=0, atol=0)
@@ -168,8 +195,8 @@ def test_callback_sees_every_step_and_clip_holds(name: str) -> None:
 
 
 def test_noise_is_a_function_of_seed_and_number() -> None:
-    draws = {(seed, k): noise_like(COND[:1], noise_generator(seed, k)) for seed in (0, 1) for k in (0, 1)}
-    torch.testing.assert_close(draws[0, 1], noise_like(COND[:1], noise_generator(0, 1)), rtol=0, atol=0)
+    draws = {(seed, k): noise_like(COND[:1], seeded(seed, k)) for seed in (0, 1) for k in (0, 1)}
+    torch.testing.assert_close(draws[0, 1], noise_like(COND[:1], seeded(0, 1)), rtol=0, atol=0)
     values = [tuple(draw.flatten().tolist()) for draw in draws.values()]
     assert len(set(values)) == 4
 
@@ -181,7 +208,7 @@ def test_noise_is_a_function_of_seed_and_number() -> None:
         (lambda: sample_ddim(denoiser, SCHEDULE, COND, steps=201), r"1\.\.200.*201"),
         (lambda: sample_ddpm(denoiser, SCHEDULE, COND, steps=0), r"1\.\.200.*0"),
         (lambda: noise_like(COND, [torch.Generator()]), "2 items of cond, got 1"),
-        (lambda: noise_generator(-1, 0), "seed >= 0, got -1"),
+        (lambda: seeded(-1, 0), "seed >= 0, got -1"),
     ],
 )
 def test_mistakes_are_named(call, message: str) -> None:

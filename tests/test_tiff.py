@@ -52,7 +52,10 @@ def refused(path, match, error=ValueError, call=None):
         ("CYX", (2, 6, 5), {"channels": 2}),
         ("TCYX", (3, 2, 6, 5), {"frames": 3, "channels": 2}),
         ("ZCYX", (3, 2, 6, 5), {"slices": 3, "channels": 2}),
-        ("QYX", (4, 6, 3), {"slices": 4}),  # a width of 3 is not RGB
+        ("QYX", (4, 6, 3), {"slices": 4}),  # a width of 3 is not RGB,
+        ("TYX", (4, 6, 1), {"frames": 4}),  # and a width of 1 is not one image of 4 columns
+        ("TCYX", (3, 2, 1, 1), {"frames": 3, "channels": 2}),
+        ("YX", (1, 1), {}),
     ],
 )
 def test_tifffile_reads_what_we_write(tmp_path, axes, shape, planes, dtype):
@@ -113,7 +116,7 @@ def test_any_array_comes_back_the_same_or_is_refused(tmp_path_factory, image, le
         refused(path, "channels")
         return
     back = tiff.read(path)
-    assert np.array_equal(back.image.squeeze(), image.squeeze())
+    assert np.array_equal(back.image, image.reshape([n for a, n in zip(letters, image.shape) if a in "YX" or n > 1]))
     assert back.image.dtype == image.dtype.newbyteorder("=")
     assert back.axes == "".join(a for a, n in zip(letters, image.shape) if a in "YX" or n > 1)
     assert back.pixel_size_nm == (None if pixel is None else pytest.approx(pixel, rel=1e-5))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ddpm_micro.simulate.emitters import Emitters
 from ddpm_micro.simulate.microscope import Camera, expose, render
-from ddpm_micro.simulate.specimens import Emitters, microtubules, mitochondria, synapses, zebrafish
+from ddpm_micro.simulate.specimens import microtubules, mitochondria, synapses, zebrafish
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
     known = (*NAMES, "mixture")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(known)}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(known)}{hint}")
     if n < 1 or size < 1:
         raise ValueError(f"expected n >= 1 and size >= 1, got n={n}, size={size}")
     low, high = np.empty((2, n, size, size), np.float32)
@@ -180,8 +182,8 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
     """A benchmark's specimen under optics, light and a camera drawn at random.
 
     The ranges span the usual confocal, two-photon, STED and wide-field settings: 4 to 150 photons at the
-    brightest structures, a PSF 1.5 to 6 pixels wide, stray light up to half the signal, and in part of the
-    draws strong read noise or a frame that was resampled after read-out.
+    brightest structures, a PSF 1.5 to 6 pixels wide, stray light up to half the signal, in half of
+    the draws strong read noise, part of it in blotches, and in half a frame that was resampled after read-out.
     """
     base = BENCHMARKS[name]
 
@@ -189,17 +191,34 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
         return float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
 
     shapes: dict[str, dict[str, float]] = {
-        "microtubules": {"filaments_per_um2": 1.1 * between(0.3, 1.5), "persistence_nm": between(4e3, 4e4), "alignment": rng.uniform(0, 1)},
+        "microtubules": {
+            "filaments_per_um2": 1.1 * between(0.3, 1.5),
+            "persistence_nm": between(4e3, 4e4),
+            "alignment": rng.uniform(0, 1),
+        },
         "mitochondria": {"tubes_per_um2": 0.7 * between(0.3, 1.5), "radius_nm": between(100, 350)},
         "synapses": {"puncta_per_um2": 0.9 * between(0.2, 3), "neuropil": between(0.05, 2)},
-        "zebrafish": {"cell_nm": between(4e3, 12e3), "haze": rng.uniform(0, 0.8), "nuclei": float(rng.choice([0.0, 0.3, 3.0]))},
+        "zebrafish": {
+            "cell_nm": between(4e3, 12e3),
+            "haze": rng.uniform(0, 0.8),
+            "nuclei": float(rng.choice([0.0, 0.3, 3.0])),
+        },
     }
     pixel_size_nm = base.pixel_size_nm * between(0.5, 2.0)
     photons = between(4, 150)
     gain = 255 / photons * rng.uniform(0.3, 1.0)
-    read_noise = float(rng.choice([0.0, 0.3, 0.15 * photons * rng.random()]))
-    smoothing_px = float(rng.choice([0.0, 0.0, rng.uniform(0.3, 1.1)]))
-    camera = Camera(gain, offset=rng.uniform(0, 25) + 2 * gain * read_noise, read_noise=read_noise, bits=8, smoothing_px=smoothing_px)
+    strong = rng.random() < 0.5
+    smoothing_px = rng.uniform(0.3, 1.2) if rng.random() < 0.5 else 0.0
+    level = photons * rng.uniform(0, 0.15) if strong else float(rng.choice([0.0, 0.3]))  # of the noise, after smoothing
+    camera = Camera(
+        gain,
+        offset=rng.uniform(0, 25) + 2 * gain * level,
+        read_noise=level * (1 + 2 * smoothing_px),
+        bits=8,
+        smoothing_px=smoothing_px,
+        blotch_noise=level * rng.uniform(0, 0.6) if strong and rng.random() < 0.5 else 0.0,
+        blotch_px=rng.uniform(1.2, 3.0),
+    )
     once = Acquisition(pixel_size_nm * between(1.5, 6), camera)
     return Benchmark(
         lambda r, extent_nm: base.specimen(r, extent_nm, **shapes[name]),

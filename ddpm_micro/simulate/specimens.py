@@ -7,31 +7,11 @@ The shapes are stylised and the numbers are of the order a microscopist expects,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import Voronoi
 
-MARGIN = 0.1  # of the extent, on every side: light from just outside the field of view reaches the image
-
-
-@dataclass(frozen=True)
-class Emitters:
-    """Point sources of light.
-
-    Attributes
-    ----------
-    x, y, z : ndarray, shape (n,), float64, nm
-        Positions; the field of view spans ``0..extent_nm`` in x (columns) and y (rows), z = 0 is the focal plane.
-    brightness : ndarray, shape (n,), float64, >= 0
-        Relative light output of each source.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
-    brightness: np.ndarray
+from ddpm_micro.simulate.emitters import MARGIN, Emitters, centred, dust, join, worm_like_headings
 
 
 def microtubules(
@@ -52,9 +32,9 @@ def microtubules(
     arc = np.arange(-0.9 * extent_nm, 0.9 * extent_nm, step)
     start = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count, 1))
     direction = rng.uniform(0, np.pi) + (1 - alignment) * rng.uniform(-np.pi / 2, np.pi / 2, (count, 1))
-    heading = direction + _walk(rng, (count, arc.size), np.sqrt(step / persistence_nm))
-    x, y = (_centred(np.cumsum(part, axis=1)) * step + origin for part, origin in zip(
-        (np.cos(heading), np.sin(heading)), start, strict=True))
+    heading = direction + worm_like_headings(rng, (count, arc.size), step, persistence_nm)
+    x = centred(np.cumsum(np.cos(heading), axis=1)) * step + start[0]
+    y = centred(np.cumsum(np.sin(heading), axis=1)) * step + start[1]
     z = np.broadcast_to(rng.normal(0, 250, (count, 1)), x.shape)
     ends = rng.uniform(0.2, 1.3, (2, count, 1)) * extent_nm  # a few filaments end inside the image
     inside = (arc > -ends[0]) & (arc < ends[1])
@@ -62,8 +42,8 @@ def microtubules(
     brightness = rng.gamma(0.7, 1.0, x.shape) * rng.uniform(0.6, 1.2, (count, 1))
     wide = 14.0  # nm: primary and secondary antibody stand off the 25 nm wall
     jitter = rng.normal(0, wide, (2, *x.shape))
-    speckle = _dust(rng, extent_nm, per_um2=6.0, brightness=4.0)
-    return _join(Emitters(*(a[inside] for a in (x + jitter[0], y + jitter[1], z, brightness))), speckle)
+    speckle = dust(rng, extent_nm, per_um2=6.0, brightness=4.0)
+    return join(Emitters(*(a[inside] for a in (x + jitter[0], y + jitter[1], z, brightness))), speckle)
 
 
 def mitochondria(
@@ -79,22 +59,9 @@ def mitochondria(
     A point on a tube of radius R at angle phi lies R cos(phi) beside the centre line in projection and
     R sin(phi) above or below the focal plane, which is why the rims look bright.
     """
-    step = 25.0
-    lines: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for _ in range(2 + rng.poisson(tubes_per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)):
-        steps = int(rng.uniform(1200, 4200) / step)
-        if lines and rng.random() < 0.4:  # a branch leaves an existing tube at a steep angle
-            parent_x, parent_y, parent_heading = lines[rng.integers(len(lines))]
-            at = rng.integers(parent_x.size)
-            origin = parent_x[at], parent_y[at]
-            direction = parent_heading[at] + rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
-        else:
-            origin = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, 2)
-            direction = rng.uniform(0, 2 * np.pi)
-        heading = direction + _walk(rng, (steps,), np.sqrt(step / persistence_nm))
-        lines.append((origin[0] + step * np.cumsum(np.cos(heading)), origin[1] + step * np.cumsum(np.sin(heading)), heading))
+    count = 2 + rng.poisson(tubes_per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)
     parts = []
-    for line_x, line_y, heading in lines:
+    for line_x, line_y, heading in branching_lines(rng, extent_nm, count, persistence_nm=persistence_nm):
         radius = radius_nm * rng.uniform(0.7, 1.3) * (1 + 0.12 * np.sin(np.cumsum(rng.normal(0, 0.25, line_x.size))))
         dyes = 40 * line_x.size
         along = rng.integers(line_x.size, size=dyes)
@@ -104,10 +71,31 @@ def mitochondria(
         cristae = rng.random(dyes) < 0.15  # plates about every 90 nm, filled instead of hollow
         along = np.where(cristae, np.minimum((along // 4) * 4, line_x.size - 1), along)
         across = np.where(cristae, across * rng.random(dyes), across)
-        x = line_x[along] - across * np.sin(heading[along]) + rng.normal(0, 10, dyes)
-        y = line_y[along] + across * np.cos(heading[along]) + rng.normal(0, 10, dyes)
+        x = line_x[along] - across * np.sin(heading)[along] + rng.normal(0, 10, dyes)
+        y = line_y[along] + across * np.cos(heading)[along] + rng.normal(0, 10, dyes)
         parts.append(Emitters(x, y, z + rng.normal(0, 150), rng.exponential(rng.uniform(0.15, 0.33), dyes)))
-    return _join(*parts, _dust(rng, extent_nm, per_um2=12.0, brightness=1.0))
+    return join(*parts, dust(rng, extent_nm, per_um2=12.0, brightness=1.0))
+
+
+def branching_lines(
+    rng: np.random.Generator, extent_nm: float, count: int, *, persistence_nm: float, step_nm: float = 25.0
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Centre lines ``(x, y, heading)`` in nm and radians; four in ten leave an earlier line at a steep angle."""
+    lines: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for _ in range(count):
+        steps = int(rng.uniform(1200, 4200) / step_nm)
+        if lines and rng.random() < 0.4:
+            parent_x, parent_y, parent_heading = lines[rng.integers(len(lines))]
+            at = rng.integers(parent_x.size)
+            origin = parent_x[at], parent_y[at]
+            direction = parent_heading[at] + rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
+        else:
+            origin = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, 2)
+            direction = rng.uniform(0, 2 * np.pi)
+        heading = direction + worm_like_headings(rng, (steps,), step_nm, persistence_nm)
+        x, y = origin[0] + step_nm * np.cumsum(np.cos(heading)), origin[1] + step_nm * np.cumsum(np.sin(heading))
+        lines.append((x, y, heading))
+    return lines
 
 
 def synapses(
@@ -141,7 +129,7 @@ def synapses(
     local = map_coordinates(texture, 23 * (position / extent_nm + MARGIN) / (1 + 2 * MARGIN), order=1, mode="nearest")
     shade = np.exp(1.2 * local / texture.std())  # cell bodies and fibres leave dark holes in the tissue
     tissue = Emitters(*position, rng.normal(0, 500, n), neuropil * light.sum() * shade / shade.sum())
-    return _join(puncta, tissue)
+    return join(puncta, tissue)
 
 
 def zebrafish(
@@ -162,68 +150,54 @@ def zebrafish(
         # Blur hides single dyes, so a few bright ones do.
         layer = _mosaic(rng, extent_nm, cell_nm, z, nuclei, dyes_per_cell=30)
         layers.append(Emitters(layer.x, layer.y, layer.z, 5 * haze * layer.brightness))
-    return _join(*layers)
+    return join(*layers)
 
 
-def _mosaic(rng: np.random.Generator, extent: float, cell: float, z: float, nuclei: float, *, dyes_per_cell: int) -> Emitters:
+def _mosaic(
+    rng: np.random.Generator, extent: float, cell: float, z: float, nuclei: float, *, dyes_per_cell: int
+) -> Emitters:
     """One layer of cells: Voronoi walls bent by a smooth displacement, each wall with its own brightness."""
     side = extent * (1 + 2 * MARGIN) + 2 * cell
     grid = int(np.ceil(side / cell))
-    sites = (np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), -1).reshape(-1, 2) + rng.uniform(0, 1, (grid**2, 2)) * 0.9)
-    sites = sites * cell - MARGIN * extent - cell
+    lattice = np.stack(np.meshgrid(np.arange(grid), np.arange(grid)), -1).reshape(-1, 2)
+    sites = (lattice + rng.uniform(0, 1, (grid**2, 2)) * 0.9) * cell - MARGIN * extent - cell
     mosaic = Voronoi(sites)
     labelled = rng.random(len(sites)) < rng.uniform(0.55, 1.0)  # in a mosaic line not every cell carries the label
     pairs = np.array(mosaic.ridge_points)
     ends = np.array([ridge if -1 not in ridge else (0, 0) for ridge in mosaic.ridge_vertices])
     light = labelled[pairs].sum(1) * rng.gamma(6, 1 / 6, len(pairs))
-    a, b = mosaic.vertices[ends[:, 0]], mosaic.vertices[ends[:, 1]]
-    length = np.linalg.norm(b - a, axis=1)
+    a, b = mosaic.vertices.T[:, ends[:, 0]], mosaic.vertices.T[:, ends[:, 1]]
+    length = np.linalg.norm(b - a, axis=0)
     keep = (light > 0) & (length > 0) & (length < 3 * cell)
-    a, b, light, length = a[keep], b[keep], light[keep], length[keep]
+    a, b, light, length = a[:, keep], b[:, keep], light[keep], length[keep]
     dyes = np.maximum((length / cell * dyes_per_cell).astype(int), 1)
     wall = np.repeat(np.arange(len(dyes)), dyes)
-    fraction = rng.random(wall.size)[:, None]
-    points = a[wall] * (1 - fraction) + b[wall] * fraction
+    fraction = rng.random(wall.size)
+    points = a.take(wall, axis=1) * (1 - fraction) + b.take(wall, axis=1) * fraction
     brightness = light[wall] * rng.gamma(2, 0.5, wall.size)
     if nuclei > 0:
-        per = 2 * dyes_per_cell
-        which = np.repeat(np.arange(len(sites)), per)
-        angle, reach = rng.uniform(0, 2 * np.pi, which.size), np.sqrt(rng.random(which.size))
-        shape = rng.uniform(0.22, 0.34, (len(sites), 2)) * cell
-        fill = sites[which] + np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None] * shape[which]
-        patchy = gaussian_filter(rng.normal(0, 1, (64, 64)), 1.0, mode="wrap")
-        grain = np.exp(patchy[(fill[:, 0] // (cell / 12)).astype(int) % 64, (fill[:, 1] // (cell / 12)).astype(int) % 64] * 2.0)
-        light_of = 2 * nuclei * labelled * rng.gamma(3, 1 / 3, len(sites))
-        points = np.concatenate([points, fill])
-        brightness = np.concatenate([brightness, light_of[which] * grain])
+        filling, glow = _nuclei(rng, sites, cell, 2 * dyes_per_cell)
+        points = np.concatenate([points, filling], axis=1)
+        brightness = np.concatenate([brightness, 2 * nuclei * np.repeat(labelled, 2 * dyes_per_cell) * glow])
     bend = gaussian_filter(rng.normal(0, 1, (2, 32, 32)), (0, 2, 2), mode="wrap")
-    at = 31 * ((points.T + MARGIN * extent + cell) / side)
+    at = 31 * ((points + MARGIN * extent + cell) / side)
     bend = np.stack([map_coordinates(part, at, order=1, mode="nearest") for part in bend]) * cell * 0.9
-    x, y = points.T + bend + rng.normal(0, cell / 250, (2, len(points)))
-    return Emitters(x, y, np.full(x.size, z) + rng.normal(0, 400, x.size), brightness)
+    x, y = points + bend
+    blur = rng.normal(0, cell / 250, points.shape)  # a membrane is not a mathematical line
+    return Emitters(x + blur[0], y + blur[1], z + rng.normal(0, 400, x.size), brightness)
+
+
+def _nuclei(rng: np.random.Generator, sites: np.ndarray, cell: float, dyes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elliptic discs of patchy chromatin, one a site: positions, shape (2, n), and light, shape (n,)."""
+    which = np.repeat(np.arange(len(sites)), dyes)
+    angle, reach = rng.uniform(0, 2 * np.pi, which.size), np.sqrt(rng.random(which.size))
+    shape = rng.uniform(0.22, 0.34, (len(sites), 2)) * cell
+    filling = sites[which].T + np.stack([np.cos(angle), np.sin(angle)]) * reach * shape[which].T
+    patchy = gaussian_filter(rng.normal(0, 1, (64, 64)), 1.0, mode="wrap")
+    grain = np.exp(patchy[tuple((filling // (cell / 12)).astype(int) % 64)] * 2.0)
+    return filling, rng.gamma(3, 1 / 3, len(sites))[which] * grain
 
 
 def _half_lengths(extent_nm: float) -> float:
     """Filaments are about as long as the field is wide: their number grows with its side, not with its area."""
     return min(1.0, 3200 / extent_nm)
-
-
-def _walk(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> np.ndarray:
-    """A random walk along the last axis that is 0 in the middle of it."""
-    return _centred(np.cumsum(rng.normal(0, sd, shape), axis=-1))
-
-
-def _centred(path: np.ndarray) -> np.ndarray:
-    middle = path.shape[-1] // 2
-    return path - path[..., middle : middle + 1]
-
-
-def _dust(rng: np.random.Generator, extent_nm: float, *, per_um2: float, brightness: float) -> Emitters:
-    """Free dye: single spots anywhere."""
-    n = rng.poisson(per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)
-    x, y = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, n))
-    return Emitters(x, y, rng.normal(0, 300, n), rng.exponential(brightness, n))
-
-
-def _join(*parts: Emitters) -> Emitters:
-    return Emitters(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y", "z", "brightness")))

@@ -1,0 +1,159 @@
+"""Model files: what is saved comes back, and nothing else is ever taken for a model."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddpm_micro.checkpoint import EPS_LIMIT, Model, load_model, save_model, shipped_models
+from ddpm_micro.intensity import Percentiles
+from ddpm_micro.schedule import cosine_schedule, q_sample, target
+from ddpm_micro.unet import UNetConfig
+
+TINY = UNetConfig(8, (1, 2), 1, (1,))
+
+
+def tiny(prediction: str = "v") -> Model:
+    torch.manual_seed(0)
+    model = Model(
+        TINY, cosine_schedule(30), prediction=prediction, percentiles=Percentiles(2, 99, 1), info={"data": "none"}
+    )
+    torch.nn.init.ones_(model.unet.gain_out)
+    return model.eval()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_model(tiny(), tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+def test_round_trip(saved: Path) -> None:
+    model, again = tiny(), load_model(saved)
+    assert (again.prediction, again.percentiles, again.info) == (model.prediction, model.percentiles, model.info)
+    assert again.schedule.config == model.schedule.config and again.unet.config == TINY and not again.training
+    x, t = torch.randn(2, 1, 9, 6), torch.tensor([3, 29])
+    torch.testing.assert_close(again(x, t, -x), model(x, t, -x), rtol=0, atol=1e-6)
+
+
+def test_loading_leaves_the_random_state_alone(saved: Path) -> None:
+    state = torch.get_rng_state()
+    load_model(saved)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("prediction", ["v", "x0", "eps"])
+def test_the_model_turns_its_output_into_x0(prediction: str, monkeypatch) -> None:
+    """With a network that answers right, the denoiser returns the clean image at every t, in float32."""
+    model = tiny(prediction)
+    x0, eps = torch.rand(3, 1, 5, 5) * 2 - 1, torch.randn(3, 1, 5, 5)
+    t = torch.tensor([0, 15, 28 if prediction == "eps" else 29])
+    x_t = q_sample(model.schedule, x0, t, eps)
+    monkeypatch.setattr(model, "output", lambda *_: target(model.schedule, x0, t, eps, prediction))
+    x0_hat = model(x_t, t, x0)
+    assert x0_hat.dtype == torch.float32
+    torch.testing.assert_close(x0_hat, x0, rtol=0, atol=2e-4)
+
+
+def test_an_eps_model_is_held_in_bounds_at_the_end(monkeypatch) -> None:
+    model = tiny("eps")
+    monkeypatch.setattr(model, "output", lambda x_t, *_: x_t + 0.01)
+    x0_hat = model(torch.randn(1, 1, 4, 4), torch.tensor([29]), torch.zeros(1, 1, 4, 4))
+    assert x0_hat.abs().max() == EPS_LIMIT
+    with pytest.raises(ValueError, match="got eps, which at t = T says nothing"):
+        model.posterior_mean(np.zeros((4, 4)))
+
+
+def test_posterior_mean_keeps_shape_and_units() -> None:
+    """A network that answers v = -x0 with x0 = cond gives back the image."""
+    model = tiny()
+    model.output = lambda x_t, t, cond: -cond
+    stack = np.random.default_rng(0).uniform(100, 900, (3, 11, 7)).astype(np.uint16)
+    mean = model.posterior_mean(stack)
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(mean, stack, rtol=0, atol=4)  # of the noise, sqrt(alpha_bar_T) = 0.002 is left
+    np.testing.assert_array_equal(model.posterior_mean(stack[1]), mean[1])
+
+
+def edit(path: Path, **changes: object) -> None:
+    sidecar = path.with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | changes))
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: cut(p, 1000), "not those the sidecar describes"),
+        (lambda p: cut(p, 0), "not those the sidecar describes"),
+        (lambda p: p.with_suffix(".json").unlink(), "expected tiny.json beside tiny.safetensors"),
+        (lambda p: cut(p.with_suffix(".json"), 100), "cannot read the model"),
+        (lambda p: p.with_suffix(".json").write_text("[]"), "cannot read the model"),
+        (lambda p: p.with_suffix(".json").write_bytes(b"\xff\xfe\x00"), "cannot read the model"),
+        (lambda p: edit(p, unet={"base_channels": 16, "channel_mults": [1, 2], "num_res_blocks": 1, "attn_levels": [1]}), "size mismatch|Error"),
+        (lambda p: edit(p, unet={"base_channels": 8}), "cannot read the model"),
+        (lambda p: edit(p, schedule={"kind": "sigmoid"}), "sigmoid"),
+        (lambda p: edit(p, prediction="noise"), "'noise'"),
+    ],
+)  # fmt: skip
+def test_damaged_models_are_refused_in_one_line(saved: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(saved)
+    with pytest.raises(ValueError, match=message) as error:
+        load_model(saved)
+    assert "\n" not in str(error.value)
+
+
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    for name in ("model.pt", "model.safetensors"):
+        (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
+        with pytest.raises(ValueError, match=r"safetensors|beside"):
+            load_model(tmp_path / name)
+    assert not (tmp_path / "exploded").exists()
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_random_files_are_refused(tmp_path_factory, weights: bytes, sidecar: bytes) -> None:
+    path = tmp_path_factory.mktemp("random") / "model.safetensors"
+    path.write_bytes(weights)
+    path.with_suffix(".json").write_bytes(sidecar)
+    with pytest.raises(ValueError, match="cannot read the model"):
+        load_model(path)
+
+
+def test_unknown_names_get_the_near_ones() -> None:
+    with pytest.raises(ValueError, match=r"no model 'no_such_model': expected a \.safetensors file or one of"):
+        load_model("no_such_model")
+    with pytest.raises(ValueError, match="did you mean generalist"):
+        load_model("generalits")
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_models_load_and_say_how_they_were_made(name: str) -> None:
+    model = load_model(name)
+    for file in (Path("ddpm_micro/weights") / f"{name}.safetensors", Path("ddpm_micro/weights") / f"{name}.json"):
+        assert file.stat().st_size < 4 * 2**20
+    assert {"data", "training", "steps", "seconds", "machine", "validation"} <= model.info.keys()
+    errors = [entry["mae"] for entry in model.info["validation"]]
+    assert model.info["steps"] >= 4000 and min(errors[len(errors) // 2 :]) < errors[0]
+
+
+def test_a_generalist_is_shipped() -> None:
+    assert "generalist" in shipped_models()
+
+
+def test_saving_elsewhere_than_safetensors_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.safetensors, got model\.pt"):
+        save_model(tiny(), tmp_path / "model.pt")

@@ -1,0 +1,334 @@
+"""The command line, from files to files; every mistake is one line and exit code 2, and nothing is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from ddpm_micro import tiff
+from ddpm_micro.checkpoint import Model, load_model, save_model
+from ddpm_micro.cli import main
+from ddpm_micro.restore import restore
+from ddpm_micro.schedule import cosine_schedule
+from ddpm_micro.unet import UNetConfig
+
+IMAGE = np.random.default_rng(0).poisson(40, (24, 30)).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    network = Model(UNetConfig(8, (1, 2), 1, (1,)), cosine_schedule(20), info={"data": "none"})
+    torch.nn.init.constant_(network.unet.gain_out, 0.5)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(network, path)
+    return str(path)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    tiff.write(tmp_path / "in.tif", IMAGE, axes="YX", pixel_size_nm=65.0)
+    return tmp_path / "in.tif"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    """Run a command that must fail; its one line on stderr."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("ddpm-micro: ") and err.count("\n") == 1 and "Traceback" not in err
+    return err
+
+
+def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(image: Path, model: str) -> None:
+    out = image.with_name("out.tif")
+    assert (
+        main(["restore", str(image), str(out), "--model", model, "--samples", "3", "--steps", "4", "--seed", "5"]) == 0
+    )
+    expected = restore(load_model(model), IMAGE, samples=3, steps=4, seed=5, progress=False)
+    for path, plane in ((out, expected.mean), (image.with_name("out.std.tif"), expected.std)):
+        written = tiff.read(path)
+        np.testing.assert_allclose(written.image, plane, rtol=1e-5)
+        assert written.image.dtype == np.float32 and written.axes == "YX" and written.pixel_size_nm == pytest.approx(65)
+    with tifffile.TiffFile(out) as file:
+        assert file.is_imagej
+    assert sorted(contents(image.parent)) == ["in.tif", "out.std.tif", "out.tif"]
+
+
+def test_restore_stack_as_two_channels(tmp_path: Path, model: str) -> None:
+    stack = np.stack([IMAGE, IMAGE[::-1]]).astype(np.uint8)
+    tiff.write(tmp_path / "in.tif", stack, axes="TYX", frame_interval_s=0.5)
+    command = [
+        "restore",
+        str(tmp_path / "in.tif"),
+        str(tmp_path / "out.tif"),
+        "--model",
+        model,
+        "--samples",
+        "2",
+        "--steps",
+        "2",
+    ]
+    assert main([*command, "--two-channels"]) == 0
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.series[0].axes == "TCYX" and file.series[0].shape == (2, 2, 24, 30)
+        assert file.imagej_metadata["finterval"] == 0.5
+    assert not (tmp_path / "out.std.tif").exists()
+
+
+def test_one_sample_has_no_std_file(image: Path, model: str) -> None:
+    assert (
+        main(["restore", str(image), str(image.with_name("o.tif")), "--model", model, "--samples", "1", "--steps", "2"])
+        == 0
+    )
+    assert sorted(contents(image.parent)) == ["in.tif", "o.tif"]
+
+
+@pytest.mark.parametrize("existing", ["out.tif", "out.std.tif"])
+def test_existing_output_is_refused_unless_told(image: Path, model: str, existing: str, capsys) -> None:
+    (image.parent / existing).write_text("precious")
+    command = [
+        "restore",
+        str(image),
+        str(image.with_name("out.tif")),
+        "--model",
+        model,
+        "--samples",
+        "2",
+        "--steps",
+        "2",
+    ]
+    assert existing in refused(capsys, command)
+    assert (image.parent / existing).read_text() == "precious"
+    assert main([*command, "--overwrite"]) == 0
+    assert tiff.read(image.parent / existing).image.shape == IMAGE.shape
+
+
+def spoil(path: Path, change: str) -> None:
+    if change == "rgb":
+        tifffile.imwrite(path, np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+    elif change == "nan":
+        tifffile.imwrite(path, np.full((8, 8), np.nan, np.float32))
+    elif change == "4-D":
+        tifffile.imwrite(path, np.zeros((2, 3, 8, 8), np.uint8), imagej=True)
+    elif change == "cut":
+        path.write_bytes(path.read_bytes()[:-500])
+    elif change == "text":
+        path.write_text("not an image")
+    elif change == "missing":
+        path.unlink()
+
+
+@pytest.mark.parametrize("change", ["rgb", "nan", "4-D", "cut", "text", "missing"])
+def test_bad_images_are_refused(image: Path, model: str, change: str, capsys) -> None:
+    spoil(image, change)
+    before = contents(image.parent)
+    message = refused(
+        capsys, ["restore", str(image), str(image.with_name("out.tif")), "--model", model, "--steps", "2"]
+    )
+    assert "in.tif" in message
+    assert contents(image.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--samples", "0"], "samples >= 1, got 0"),
+        (["--steps", "21"], "1..20"),
+        (["--seed", "-1"], "seed >= 0"),
+        (["--tile", "0"], "tile=0"),
+        (["--model", "generalits"], "did you mean generalist"),
+        (["--model", "nowhere/model.safetensors"], "no model"),
+    ],
+)
+def test_bad_options_are_refused(image: Path, model: str, options: list[str], message: str, capsys) -> None:
+    assert message in refused(
+        capsys, ["restore", str(image), str(image.with_name("out.tif")), "--model", model, *options]
+    )
+    assert sorted(contents(image.parent)) == ["in.tif"]
+
+
+@pytest.mark.parametrize("output", ["out.png", "no/such/folder/out.tif"])
+def test_bad_outputs_are_refused_before_the_work(image: Path, model: str, output: str, capsys) -> None:
+    message = refused(capsys, ["restore", str(image), str(image.parent / output), "--model", model])
+    assert "expected an" in message
+
+
+def test_a_full_disk_leaves_nothing_half_written(image: Path, model: str, capsys, monkeypatch) -> None:
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device", str(image.with_name("out.tif")))
+
+    monkeypatch.setattr(tifffile, "imwrite", full)
+    message = refused(
+        capsys,
+        ["restore", str(image), str(image.with_name("out.tif")), "--model", model, "--samples", "2", "--steps", "2"],
+    )
+    assert "No space left on device" in message and "out.tif" in message
+    assert sorted(contents(image.parent)) == ["in.tif"]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        arrays(
+            st.sampled_from([np.uint8, np.int16, np.uint16, np.float32, np.float64, np.bool_]),
+            array_shapes(min_dims=2, max_dims=4, max_side=5),
+        ),
+    )
+)
+def test_random_files_and_arrays(tmp_path_factory, model: str, capsys, content: bytes | np.ndarray) -> None:
+    """Whatever the file holds, there is an image of its shape or one line; the file itself is never touched."""
+    folder = tmp_path_factory.mktemp("random")
+    path, out = folder / "in.tif", folder / "out.tif"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        tifffile.imwrite(path, content, photometric="minisblack")
+    before = path.read_bytes()
+    capsys.readouterr()
+    code = main(["restore", str(path), str(out), "--model", model, "--samples", "2", "--steps", "2"])
+    err = capsys.readouterr().err
+    assert path.read_bytes() == before
+    if code == 0:
+        assert np.prod(tiff.read(out).image.shape) == content.size
+    else:
+        assert code == 2 and err.startswith("ddpm-micro: ") and err.count("\n") == 1
+        assert sorted(contents(folder)) == ["in.tif"]
+
+
+def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
+    """From nothing to a table: folders of TIFFs train a model, and it is evaluated on others."""
+    for part, seed in (("train", "0"), ("test", "1")):
+        assert (
+            main(["simulate", "microtubules", str(tmp_path / part), "--pairs", "3", "--size", "64", "--seed", seed])
+            == 0
+        )
+    assert len(list((tmp_path / "train" / "low").glob("*.tif"))) == 3
+    assert tiff.read(tmp_path / "train" / "low" / "microtubules_0000.tif").pixel_size_nm == pytest.approx(25)
+    run = tmp_path / "run"
+    train = ["train", str(tmp_path / "train"), str(run), "--steps", "2", "--batch-size", "1", "--patch", "16"]
+    assert main(train) == 0
+    model = str(run / "model.safetensors")
+    assert load_model(model).info["data"] == "2 pairs of planes, the last 1 held out for validation"
+    assert "steps was 2, now 3" in refused(capsys, [*train[:3], "--steps", "3", "--batch-size", "1", "--patch", "16"])
+    command = [
+        "evaluate",
+        str(tmp_path / "test"),
+        "--model",
+        model,
+        "--samples",
+        "2",
+        "--images",
+        "2",
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert all(method in out for method in ("raw", "gaussian", "ddpm", "ddpm_avg", "one_call")) and "median" in out
+    records = json.loads((tmp_path / "r.json").read_text())
+    assert {"set", "method", "metric", "median", "low", "high", "n", "seconds_per_image"} <= records[0].keys()
+    assert "r.json" in refused(capsys, command)
+    assert main(["info", model]) == 0
+    assert json.loads(capsys.readouterr().out)["prediction"] == "v"
+
+
+def test_info_and_fetch(capsys, monkeypatch, tmp_path: Path) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert ("device" in out and "precision" in out) or "training" in out
+    monkeypatch.setenv("DDPM_MICRO_DATA", str(tmp_path))
+    assert str(tmp_path) in refused(capsys, ["fetch", "fmd"])
+
+
+def test_fetch_finds_the_real_images(fmd_root: Path, capsys) -> None:
+    assert main(["fetch", "fmd"]) == 0
+    assert capsys.readouterr().out.strip().endswith("test_mix: 6 scenes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "zebrafsh", "out"], "did you mean 'zebrafish'"),
+        (["simulate", "zebrafish", "out", "--pairs", "0"], "n >= 1"),
+        (["train", "nowhere", "out"], "expected TIFF files in nowhere/low"),
+        (["train", "zebrafish", "out", "--steps", "0"], "steps > 0"),
+        (["evaluate", "nowhere", "--model", "MODEL"], "expected TIFF files in nowhere/low"),
+        (["info", "nothing"], "no model 'nothing'"),
+    ],
+)
+def test_mistakes_are_named(
+    arguments: list[str], message: str, model: str, capsys, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, [model if argument == "MODEL" else argument for argument in arguments])
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["restore"], ["frobnicate"], ["restore", "a", "b", "--samples", "many"], ["fetch", "fmf"]]
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2 and "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["restore", "train", "evaluate", "simulate", "fetch", "info"])
+def test_help_tells_units_and_defaults(command: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert {"restore": "default: 15", "train": "pixels", "simulate": "pixels"}.get(command, "usage") in out
+
+
+def run(arguments: list[str], **options: object) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ddpm_micro.cli", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def test_ctrl_c_stops_a_training_that_can_be_resumed(tmp_path: Path) -> None:
+    assert main(["simulate", "zebrafish", str(tmp_path / "data"), "--pairs", "3", "--size", "32"]) == 0
+    command = [
+        "train",
+        str(tmp_path / "data"),
+        str(tmp_path / "run"),
+        "--patch",
+        "8",
+        "--batch-size",
+        "1",
+        "--steps",
+        "100000",
+    ]
+    process = run(command)
+    shown = ""
+    while not re.search(r"\| [1-9]\d*/100000", shown):  # the bar has counted a step
+        shown += process.stderr.read(1)
+        assert process.poll() is None, shown
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped at step" in err.splitlines()[-1] and "Traceback" not in err
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] >= 1
