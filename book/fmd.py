@@ -3,7 +3,7 @@
     DDPM_MICRO_DATA=folder python book/fmd.py
 
 evaluates the first draw of each scene of the Fluorescence Microscopy Denoising data (Zhang et al., CVPR 2019), writes
-``book/results/fmd.json`` and ``book/images/fmd_fish.png`` and renews the table in README.md.
+``book/results/fmd.json`` and ``book/images/fmd_fish.webp`` and renews the table in README.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ddpm_micro import checkpoint, datasets, evaluate, restore
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, PICTURE = ROOT / "book/results/fmd.json", ROOT / "book/images/fmd_fish.png"
+RESULTS, PICTURE = ROOT / "book/results/fmd.json", ROOT / "book/images/fmd_fish.webp"
 SAMPLES, STEPS = 15, 5
 CROP = np.s_[100:356, 90:346]
 METHODS = {
@@ -78,7 +78,7 @@ def draw(model: checkpoint.Model, scene: datasets.Scene) -> None:
         ax.set_title(title, fontsize=13)
         ax.set_axis_off()
     PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=90)
+    figure.savefig(PICTURE, dpi=90, pil_kwargs={"quality": 88})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -108,12 +109,14 @@ BENCHMARKS = {
     ),
     # Live STED, 10 times the light; the low image has a handful of grey levels.
     "mitochondria": Benchmark(
-        mitochondria, pixel_size_nm=20, photons=3.5, background=0.04, rayleigh_nm=500,
+        partial(mitochondria, tubes_per_um2=1.0, radius_nm=130, cristae=0.05),
+        pixel_size_nm=20, photons=3.5, background=0.04, rayleigh_nm=500,
         low=Acquisition(65, _COUNTER), high=Acquisition(65, _COUNTER, dose=10),
     ),
     # Confocal against Airyscan: the resolution changes too.
     "synapses": Benchmark(
-        synapses, pixel_size_nm=43, photons=14.0, background=0.03, rayleigh_nm=600,
+        partial(synapses, cluster_nm=55, depth_nm=200, neuropil=0.5),
+        pixel_size_nm=43, photons=14.0, background=0.03, rayleigh_nm=600,
         low=Acquisition(250, replace(_PMT, gain=11.0)), high=Acquisition(140, replace(_PMT, bits=16), dose=8),
     ),
     # One confocal frame against the mean of 50.
@@ -196,8 +199,17 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
             "persistence_nm": between(4e3, 4e4),
             "alignment": rng.uniform(0, 1),
         },
-        "mitochondria": {"tubes_per_um2": 0.7 * between(0.3, 1.5), "radius_nm": between(100, 350)},
-        "synapses": {"puncta_per_um2": 0.9 * between(0.2, 3), "neuropil": between(0.05, 2)},
+        "mitochondria": {
+            "tubes_per_um2": 0.7 * between(0.3, 1.5),
+            "radius_nm": between(100, 350),
+            "cristae": 0.15,
+        },
+        "synapses": {
+            "puncta_per_um2": 0.9 * between(0.2, 3),
+            "neuropil": between(0.05, 2),
+            "cluster_nm": 110.0,
+            "depth_nm": 350.0,
+        },
         "zebrafish": {
             "cell_nm": between(4e3, 12e3),
             "haze": rng.uniform(0, 0.8),

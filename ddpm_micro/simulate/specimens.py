@@ -53,8 +53,9 @@ def mitochondria(
     tubes_per_um2: float = 0.7,
     radius_nm: float = 150.0,
     persistence_nm: float = 900.0,
+    cristae: float = 0.15,
 ) -> Emitters:
-    """Hollow, branching tubes: dye in the outer wall and in cristae that cross the inside.
+    """Hollow, branching tubes: dye in the outer wall and, a share of ``cristae``, in plates that cross the inside.
 
     A point on a tube of radius R at angle phi lies R cos(phi) beside the centre line in projection and
     R sin(phi) above or below the focal plane, which is why the rims look bright.
@@ -68,9 +69,9 @@ def mitochondria(
         angle = rng.uniform(0, 2 * np.pi, dyes)
         across = radius[along] * np.cos(angle)
         z = radius[along] * np.sin(angle)
-        cristae = rng.random(dyes) < 0.15  # plates about every 90 nm, filled instead of hollow
-        along = np.where(cristae, np.minimum((along // 4) * 4, line_x.size - 1), along)
-        across = np.where(cristae, across * rng.random(dyes), across)
+        in_plate = rng.random(dyes) < cristae  # about every 100 nm, filled instead of hollow
+        along = np.where(in_plate, np.minimum((along // 4) * 4, line_x.size - 1), along)
+        across = np.where(in_plate, across * rng.random(dyes), across)
         x = line_x[along] - across * np.sin(heading)[along] + rng.normal(0, 10, dyes)
         y = line_y[along] + across * np.cos(heading)[along] + rng.normal(0, 10, dyes)
         parts.append(Emitters(x, y, z + rng.normal(0, 150), rng.exponential(rng.uniform(0.15, 0.33), dyes)))
@@ -103,24 +104,27 @@ def synapses(
     extent_nm: float,
     *,
     puncta_per_um2: float = 0.9,
+    cluster_nm: float = 110.0,
+    depth_nm: float = 350.0,
     neuropil: float = 0.35,
 ) -> Emitters:
     """Sparse puncta of varied size and brightness on dim, uneven neuropil.
 
+    ``cluster_nm`` is the median standard deviation of a punctum, ``depth_nm`` that of its distance from focus;
     ``neuropil`` is the light of the background tissue as a fraction of the puncta's.
     """
     area = (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2
     count = 3 + rng.poisson(puncta_per_um2 * area)
     centre = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count))
-    radius = np.clip(rng.lognormal(np.log(110), 0.5, count), 30, 500)  # nm, standard deviation of a cluster
-    light = rng.lognormal(0, 0.6, count) * (radius / 110) ** 1.5
+    radius = np.clip(rng.lognormal(np.log(cluster_nm), 0.5, count), 30, 500)  # nm, standard deviation of a cluster
+    light = rng.lognormal(0, 0.6, count) * (radius / cluster_nm) ** 1.5
     dyes = 150
     stretch, turn = rng.uniform(1, 1.8, (count, 1)), rng.uniform(0, np.pi, (count, 1))
     u, v, w = rng.normal(0, 1, (3, count, dyes)) * radius[:, None]
     u = u * stretch
     x = centre[0][:, None] + u * np.cos(turn) - v * np.sin(turn)
     y = centre[1][:, None] + u * np.sin(turn) + v * np.cos(turn)
-    z = w + rng.normal(0, 350, (count, 1))
+    z = w + rng.normal(0, depth_nm, (count, 1))
     puncta = Emitters(x.ravel(), y.ravel(), z.ravel(), np.repeat(light / dyes, dyes))
 
     n = int(140 * area)
