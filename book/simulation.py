@@ -1,6 +1,6 @@
 """Draw the simulated sets beside real micrographs: ``book/images/simulated_and_real.webp``.
 
-    DDPM_MICRO_DATA=folder python book/simulation.py
+DDPM_MICRO_DATA=folder python book/simulation.py
 """
 
 from __future__ import annotations
