@@ -132,7 +132,7 @@ class Model(nn.Module):
                 "expected a model that predicts v or x0, got eps, which at t = T says nothing of the image; "
                 "average samples instead"
             )
-        denoiser = tiled(self, tile or AUTO_TILE)
+        denoiser = tiled(self, AUTO_TILE if tile is None else tile)
         means = []
         for cond, scaling in self.planes(image):
             x_t = noise_like(cond, seeded(seed, 0))

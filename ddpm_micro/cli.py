@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from accelerate import PartialState
 
 import ddpm_micro
 from ddpm_micro import datasets, evaluate, simulate, tiff
@@ -35,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError) as error:
         message = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
         print(f"ddpm-micro: {' '.join(message.split())}", file=sys.stderr)
+        return 2
+    except (MemoryError, torch.cuda.OutOfMemoryError):
+        print("ddpm-micro: out of memory; try a smaller --tile, --patch or --batch-size", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"ddpm-micro: {stop or 'interrupted'}", file=sys.stderr)
@@ -90,7 +95,8 @@ def _train(arguments: argparse.Namespace) -> None:
         train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
         data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
     fit(config, PairedPatches(*train, config.patch), PairedPatches(*val, config.patch), arguments.output, data=data)
-    print(f"{arguments.output / 'model.safetensors'}: the model; use it with --model")
+    if PartialState().is_main_process:
+        print(f"{arguments.output / 'model.safetensors'}: the model; use it with --model")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

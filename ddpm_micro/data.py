@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,7 @@ def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return low, high
 
 
+@lru_cache(maxsize=2)
 def _shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, 0, epoch]).permutation(n)
 

@@ -13,7 +13,7 @@ from ddpm_micro.checkpoint import AUTO_TILE, Model
 from ddpm_micro.samplers import SAMPLERS, seeded
 from ddpm_micro.tiling import tiled
 
-BATCH_PIXELS = 2**18  # pixels that go through the network at once: about 1 GB of activations for the micro network
+BATCH_PIXELS = 2**17  # pixels that go through the network at once: half a gigabyte for the micro network
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,13 @@ def restore(
     if sampler not in SAMPLERS:
         raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     sample = SAMPLERS[sampler]
-    steps = (
-        steps
-        if steps is not None
-        else inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
-    )
+    if steps is None:
+        steps = inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
     model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
-    denoiser = tiled(model, AUTO_TILE if tile is None else tile)
+    tile = AUTO_TILE if tile is None else tile
+    denoiser = tiled(model, tile)
     planes = model.planes(image)
-    batch_size = max(1, BATCH_PIXELS // planes[0][0].numel())
+    batch_size = max(1, BATCH_PIXELS // min(planes[0][0].numel(), tile**2))
 
     moments = np.zeros((2, *np.shape(image)))  # running mean, and sum of squared deviations from it (Welford 1962)
     mean, deviations = (part.reshape(len(planes), *part.shape[-2:]) for part in moments)
@@ -102,9 +100,13 @@ def restore(
             for first in range(0, samples, batch_size):
                 numbers = range(first, min(first + batch_size, samples))
                 drawn = sample(
-                    denoiser, model.schedule, cond.expand(len(numbers), -1, -1, -1), steps=steps,
-                    generator=[seeded(seed, k) for k in numbers], callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
-                )  # fmt: skip
+                    denoiser,
+                    model.schedule,
+                    cond.expand(len(numbers), -1, -1, -1),
+                    steps=steps,
+                    generator=[seeded(seed, k) for k in numbers],
+                    callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
+                )
                 for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].double().cpu().numpy()), strict=True):
                     before = x0 - mean[plane]
                     mean[plane] += before / (k + 1)

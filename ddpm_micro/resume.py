@@ -48,26 +48,24 @@ def seeded_dropout(generator: torch.Generator, dropout: float, device: torch.dev
 
 
 def write_state(path: Path, state: dict) -> None:
-    """Keep all that a run needs to go on, whole or not at all; ``state["config"]`` is a dict that JSON can hold."""
+    """Keep all that a run needs to go on, whole or not at all; ``state["run"]``, what run it is, is JSON-like."""
     with atomic_write(path, overwrite=True) as temporary:
-        torch.save(state | {"config": json.dumps(state["config"])}, temporary)
+        torch.save(state | {"run": json.dumps(state["run"])}, temporary)
 
 
-def read_state(path: Path, config: dict) -> dict:
-    """The state in ``path``, if it is that of the same configuration."""
+def read_state(path: Path, run: dict) -> dict:
+    """The state in ``path``, if it is that of the same run."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = json.loads(state["config"])
+        theirs = json.loads(state["run"])
     except Exception as error:  # a damaged archive fails in many ways
         raise ValueError(
             f"cannot go on from {path}: it is damaged ({type(error).__name__}); remove it to start again"
         ) from error
-    ours = json.loads(json.dumps(config))
+    ours = json.loads(json.dumps(run))
     differ = [
         f"{name} was {theirs.get(name)}, now {value}" for name, value in ours.items() if theirs.get(name) != value
     ]
     if differ:
-        raise ValueError(
-            f"{path.parent} holds a run of another configuration ({'; '.join(differ)}); choose another folder"
-        )
+        raise ValueError(f"{path.parent} holds another run ({'; '.join(differ)}); choose another folder")
     return state

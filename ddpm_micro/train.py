@@ -131,7 +131,7 @@ def fit(
     Raises
     ------
     ValueError
-        If ``folder`` holds a run of another configuration.
+        If ``folder`` holds a run of another configuration or other data.
     KeyboardInterrupt
         After Ctrl-C or SIGTERM, once all is saved; the same call goes on from there.
     FloatingPointError
@@ -159,9 +159,10 @@ def fit(
     def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         return unet(x_t, model.noise_level(t).to(x_t), cond)
 
+    run = asdict(config) | {"data": data}
     step, best, log, seconds = 0, math.inf, [], 0.0
     if (folder / "last.pt").exists():
-        state = read_state(folder / "last.pt", asdict(config))
+        state = read_state(folder / "last.pt", run)
         model.load_state_dict(state["model"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
@@ -174,7 +175,7 @@ def fit(
         if not main:
             return
         state = {
-            "config": asdict(config),
+            "run": run,
             "step": step,
             "best": best,
             "log": log,
@@ -235,10 +236,13 @@ def fit(
                 best = min(best, record["val_mae"])
                 if on_validation:
                     on_validation(step, averaged.module)
-            if stop.requested or time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
+            if stop.requested:
+                accelerator.set_trigger()
+            stopping = accelerator.check_trigger()  # all processes stop after the same step
+            if stopping or time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
                 save_state()
                 saved_at = time.monotonic()
-            if stop.requested:
+            if stopping:
                 raise KeyboardInterrupt(
                     f"stopped at step {step} of {config.steps}; the same call goes on from {folder}"
                 )

@@ -147,7 +147,7 @@ def test_shipped_models_load_and_say_how_they_were_made(name: str) -> None:
         assert file.stat().st_size < 4 * 2**20
     assert {"data", "training", "steps", "seconds", "machine", "validation"} <= model.info.keys()
     errors = [entry["mae"] for entry in model.info["validation"]]
-    assert model.info["steps"] >= 4000 and min(errors[len(errors) // 2 :]) < errors[0]
+    assert model.info["training"]["steps"] >= 4000 and min(errors[len(errors) // 2 :]) < errors[0]
 
 
 def test_a_generalist_is_shipped() -> None:

@@ -74,7 +74,7 @@ def test_a_finished_run_is_not_trained_further(patches, tmp_path: Path) -> None:
 
 def test_a_run_of_another_configuration_is_refused(patches, tmp_path: Path) -> None:
     fit(replace(TINY, steps=1), *patches, tmp_path, progress=False)
-    with pytest.raises(ValueError, match=r"another configuration \(steps was 1, now 12; lr was 0.01, now 0.1\)"):
+    with pytest.raises(ValueError, match=r"another run \(steps was 1, now 12; lr was 0.01, now 0.1\)"):
         fit(replace(TINY, lr=0.1), *patches, tmp_path, progress=False)
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"cannot go on from .*last\.pt: it is damaged"):

@@ -185,8 +185,8 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
     """A benchmark's specimen under optics, light and a camera drawn at random.
 
     The ranges span the usual confocal, two-photon, STED and wide-field settings: 4 to 150 photons at the
-    brightest structures, a PSF 1.5 to 6 pixels wide, stray light up to half the signal, in half of
-    the draws strong read noise, part of it in blotches, and in half a frame that was resampled after read-out.
+    brightest structures, a PSF 1.8 to 9 pixels wide, stray light up to half the signal, and in six of ten draws
+    strong read noise, half of these with blotches, and in six of ten a frame that was resampled after read-out.
     """
     base = BENCHMARKS[name]
 
@@ -216,11 +216,11 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
             "nuclei": float(rng.choice([0.0, 0.3, 3.0])),
         },
     }
-    pixel_size_nm = base.pixel_size_nm * between(0.5, 2.0)
+    pixel_size_nm = base.pixel_size_nm * between(0.4, 2.0)
     photons = between(4, 150)
     gain = 255 / photons * rng.uniform(0.3, 1.0)
-    strong = rng.random() < 0.5
-    smoothing_px = rng.uniform(0.3, 1.2) if rng.random() < 0.5 else 0.0
+    strong = rng.random() < 0.6
+    smoothing_px = rng.uniform(0.3, 1.2) if rng.random() < 0.6 else 0.0
     level = photons * rng.uniform(0, 0.15) if strong else float(rng.choice([0.0, 0.3]))  # of the noise, after smoothing
     camera = Camera(
         gain,
@@ -228,10 +228,10 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
         read_noise=level * (1 + 2 * smoothing_px),
         bits=8,
         smoothing_px=smoothing_px,
-        blotch_noise=level * rng.uniform(0, 0.6) if strong and rng.random() < 0.5 else 0.0,
+        blotch_noise=level * rng.uniform(0.2, 0.7) if strong and rng.random() < 0.5 else 0.0,
         blotch_px=rng.uniform(1.2, 3.0),
     )
-    once = Acquisition(pixel_size_nm * between(1.5, 6), camera)
+    once = Acquisition(pixel_size_nm * between(1.8, 9), camera)
     return Benchmark(
         lambda r, extent_nm: base.specimen(r, extent_nm, **shapes[name]),
         pixel_size_nm, photons, background=rng.choice([0.0, 0.5]) * rng.random() + 0.02,
