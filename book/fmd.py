@@ -28,11 +28,19 @@ METHODS = {
     "ddpm_avg": f"mean of {SAMPLES}",
     "one_call": "one call",
 }
+SCENES = {  # as the data set calls them, and as a biologist would
+    "Confocal_BPAE_G": "confocal, endothelial cells, green",
+    "Confocal_FISH": "confocal, zebrafish embryo",
+    "Confocal_MICE": "confocal, mouse brain",
+    "TwoPhoton_BPAE_R": "two-photon, endothelial cells, red",
+    "TwoPhoton_MICE": "two-photon, mouse brain",
+    "WideField_BPAE_B": "wide-field, endothelial cells, blue",
+}
 
 
 def main() -> None:
     model = checkpoint.load_model("generalist")
-    scenes = datasets.load("fmd").scenes
+    scenes = [scene for scene in datasets.load("fmd").scenes if scene.name in SCENES]
     draw(model, next(scene for scene in scenes if scene.name == "Confocal_FISH"))
     raw, truth = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
     records = evaluate.evaluate(model, "fmd", raw, truth, data_range=255, samples=SAMPLES, steps=STEPS)
@@ -51,10 +59,10 @@ def main() -> None:
 def table(names: list[str], records: list[dict]) -> str:
     """PSNR in dB as a Markdown table, a row a scene, the mean last."""
     psnr = {record["method"]: record["values"] for record in records if record["metric"] == "psnr"}
-    rows = [f"| PSNR in dB | {' | '.join(METHODS.values())} |", "|---|" + "---|" * len(METHODS)]
+    rows = [f"| | {' | '.join(METHODS.values())} |", "|---|" + "---|" * len(METHODS)]
     columns = [psnr[method] for method in METHODS]
     for name, *values in zip([*names, "**mean**"], *([*column, np.mean(column)] for column in columns), strict=True):
-        rows.append(f"| {name.replace('_', ' ')} | {' | '.join(f'{value:.2f}' for value in values)} |")
+        rows.append(f"| {SCENES.get(name, name)} | {' | '.join(f'{value:.2f}' for value in values)} |")
     return "\n".join(rows) + "\n"
 
 

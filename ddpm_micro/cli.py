@@ -25,7 +25,7 @@ from ddpm_micro.schedule import PREDICTIONS
 from ddpm_micro.train import TrainConfig, fit
 from ddpm_micro.unet import UNetConfig
 
-DATA_HELP = f"one of {', '.join(simulate.NAMES)}, mixture (simulated), or a folder with low/NAME.tif and high/NAME.tif"
+DATA_HELP = f"one of {', '.join(simulate.NAMES)}, mixture (simulated), or a folder with low/NAME.tif and high/NAME.tif of the same fields"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,7 +139,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
         for number, (image, pixel_size_nm) in enumerate(zip(getattr(pairs, side), pairs.pixel_size_nm, strict=True)):
             path = arguments.output / side / f"{arguments.name}_{number:04d}.tif"
             tiff.write(path, image, axes="YX", pixel_size_nm=float(pixel_size_nm), overwrite=arguments.overwrite)
-    print(f"{arguments.output}: {len(pairs)} pairs in low/ and high/")
+    print(f"{arguments.output}: low/ and high/, {len(pairs)} image{'s' * (len(pairs) > 1)} each")
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -181,6 +181,13 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise PermissionError(f"cannot write to {path.parent}; choose another folder")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but for those that say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model."
@@ -189,9 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(
-            name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        added = commands.add_parser(name, help=text, description=text, formatter_class=_Help)
         added.set_defaults(run=run)
         return added
 
@@ -203,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         _restore,
         "restore a TIFF: writes the mean of K samples, and their standard deviation beside it as OUT.std.tif",
     )
-    sub.add_argument("input", type=Path, metavar="IN.tif", help="one grey-level image or stack")
+    sub.add_argument("input", type=Path, metavar="IN.tif", help="one channel: an image or a stack")
     sub.add_argument(
         "output", type=Path, metavar="OUT.tif", help="float32 in the grey levels and with the pixel size of IN"
     )
@@ -211,12 +216,12 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
     )
     sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
-    sub.add_argument("--sampler", choices=SAMPLERS, default="dpmpp_2m", help="how to run the diffusion backwards")
+    sub.add_argument("--sampler", choices=SAMPLERS, default="dpmpp_2m", help="sampling method")
     number(
-        sub, "--steps", int, None, "network calls per sample; None is the sampler's own: dpmpp_2m 10, ddim 20, ddpm all"
+        sub, "--steps", int, None, "network calls per sample; if not given, 10 for dpmpp_2m, 20 for ddim, all for ddpm"
     )
-    number(sub, "--seed", int, 0, "of the noise: sample k depends on (seed, k) alone")
-    number(sub, "--tile", int, None, "side in pixels of the windows the network sees; None is 192")
+    number(sub, "--seed", int, 0, "the same seed gives the same samples")
+    number(sub, "--tile", int, None, "side in pixels of the windows the network sees; if not given, 192")
     sub.add_argument(
         "--two-channels", action="store_true", help="write mean and standard deviation as two channels of OUT.tif"
     )
@@ -232,11 +237,19 @@ def _parser() -> argparse.ArgumentParser:
     number(sub, "--batch-size", int, defaults.batch_size, "patches per step")
     number(sub, "--patch", int, defaults.patch, "side of a patch in pixels")
     number(sub, "--lr", float, defaults.lr, "peak learning rate")
-    number(sub, "--seed", int, defaults.seed, "of everything random")
+    number(sub, "--seed", int, defaults.seed, "of all random numbers")
     sub.add_argument(
-        "--prediction", choices=PREDICTIONS, default=defaults.prediction, help="what the network is asked for"
+        "--prediction",
+        choices=PREDICTIONS,
+        default=defaults.prediction,
+        help="what the network predicts: the noise (eps), the clean image (x0), or v, a mixture of both",
     )
-    sub.add_argument("--unet", choices=("micro", "paper"), default="micro", help="1 or 64 million parameters")
+    sub.add_argument(
+        "--unet",
+        choices=("micro", "paper"),
+        default="micro",
+        help="micro: under 1 million parameters, for a CPU; paper: 64 million, for a GPU",
+    )
 
     sub = command("evaluate", _evaluate, "compare a model with the raw image and the best Gaussian filter on pairs")
     sub.add_argument("data", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
@@ -244,8 +257,8 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
     )
     sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
-    number(sub, "--steps", int, None, "network calls per sample; None is 10")
-    number(sub, "--images", int, None, "only the first N images; None is all")
+    number(sub, "--steps", int, None, "network calls per sample; if not given, 10")
+    number(sub, "--images", int, None, "only the first N images")
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)
 
@@ -254,11 +267,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("output", type=Path, metavar="FOLDER", help="takes low/ and high/")
     number(sub, "--pairs", int, 8, "how many")
     number(sub, "--size", int, 128, "side in pixels")
-    number(sub, "--seed", int, 0, "of everything random")
+    number(sub, "--seed", int, 0, "of all random numbers")
     _overwrite(sub)
 
     sub = command("fetch", _fetch, "download a real data set, or find it where DDPM_MICRO_DATA points")
-    sub.add_argument("name", choices=("fmd",), help="fmd: six microscopes and specimens, single frames and means of 50")
+    sub.add_argument(
+        "name",
+        choices=("fmd",),
+        help="fmd: confocal, two-photon and wide-field scenes, single noisy frames and means of 50",
+    )
 
     sub = command("info", _info, "device, precision and models here; or how a model was made")
     sub.add_argument("model", nargs="?", metavar="NAME|FILE", help="a shipped model or a .safetensors file")
