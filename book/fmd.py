@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
 from ddpm_micro import checkpoint, datasets, evaluate, restore
 
@@ -42,8 +45,8 @@ def main() -> None:
     model = checkpoint.load_model("generalist")
     scenes = [scene for scene in datasets.load("fmd").scenes if scene.name in SCENES]
     draw(model, next(scene for scene in scenes if scene.name == "Confocal_FISH"))
-    raw, truth = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
-    records = evaluate.evaluate(model, "fmd", raw, truth, data_range=255, samples=SAMPLES, steps=STEPS)
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        records = evaluate.summarise("fmd", list(pool.map(measure, scenes)))  # a scene a core
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
     readme = ROOT / "README.md"
@@ -54,6 +57,12 @@ def main() -> None:
         flags=re.DOTALL,
     )
     readme.write_text(renewed, "utf-8")
+
+
+def measure(scene: datasets.Scene) -> evaluate.Measured:
+    model = checkpoint.load_model("generalist")
+    options = {"data_range": 255, "samples": SAMPLES, "steps": STEPS}
+    return evaluate.measure(model, scene.raw[0], scene.truth, **options)
 
 
 def table(names: list[str], records: list[dict]) -> str:

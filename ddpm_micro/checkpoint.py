@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,14 @@ class Model(nn.Module):
         """
         return self.schedule.snr(t).log() / -8
 
-    def planes(self, image: np.ndarray) -> list[tuple[Tensor, Scaling]]:
+    def planes(self, image: np.ndarray) -> Iterator[tuple[Tensor, Scaling]]:
         """Each plane of an (H, W) or (N, H, W) image as cond (1, 1, H, W) on the model's device, with its scaling.
 
         Raises
         ------
         ValueError
-            If the image has another number of axes, no pixels, no real numbers, or some that are not finite or huge.
+            At once, if the image has another number of axes, no pixels, no real numbers, or some that are not finite
+            or huge.
         """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or not image.size:
@@ -89,20 +91,19 @@ class Model(nn.Module):
             )
         if image.dtype.kind not in "uif":
             raise ValueError(f"expected grey levels as integers or floating-point numbers, got {image.dtype}")
-        unusable = np.count_nonzero(~(np.abs(image.astype(np.float64)) < LIMIT))  # NaN compares as false
-        if unusable:
-            raise ValueError(
-                f"expected finite grey levels below {LIMIT:g}, got {unusable} pixels that are NaN, infinite or larger"
-            )
-        device = next(self.parameters()).device
         stack = image[None] if image.ndim == 2 else image
-        scalings = [self.percentiles.fit(plane) for plane in stack]
-        # In float64, where the largest integers and floats still have a difference.
-        values = (scaling.apply(plane.astype(np.float64)) for plane, scaling in zip(stack, scalings, strict=True))
-        return [
-            (torch.from_numpy(value.astype(np.float32))[None, None].to(device), scaling)
-            for value, scaling in zip(values, scalings, strict=True)
-        ]
+        for plane in stack:
+            unusable = np.count_nonzero(~(np.abs(plane.astype(np.float64)) < LIMIT))  # NaN compares as false
+            if unusable:
+                raise ValueError(
+                    f"expected grey levels below {LIMIT:g}, got {unusable} pixels that are NaN, infinite or larger"
+                )
+        return (self._plane(plane) for plane in stack)
+
+    def _plane(self, plane: np.ndarray) -> tuple[Tensor, Scaling]:
+        scaling = self.percentiles.fit(plane)
+        value = scaling.apply(plane.astype(np.float64))  # where the largest integers and floats still have a difference
+        return torch.from_numpy(value.astype(np.float32))[None, None].to(next(self.parameters()).device), scaling
 
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
@@ -137,7 +138,7 @@ class Model(nn.Module):
         for cond, scaling in self.planes(image):
             x_t = noise_like(cond, seeded(seed, 0))
             t = torch.full((1,), self.schedule.num_train_timesteps - 1, device=cond.device)
-            means.append(scaling.invert(denoiser(x_t, t, cond)[0, 0].double().cpu().numpy()).astype(np.float32))
+            means.append(scaling.invert(denoiser(x_t, t, cond)[0, 0].cpu().double().numpy()).astype(np.float32))
         return np.stack(means).reshape(np.shape(image))
 
 
@@ -183,7 +184,7 @@ def load_model(name_or_path: str | Path) -> Model:
             f"expected {sidecar.name} beside {path.name}: a model is both files, copy them together"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read the model {path}: {reason}; fetch or train it again") from error
     return model.eval().to(choose_device()[0], memory_format=torch.channels_last)
 
@@ -202,10 +203,9 @@ def save_model(model: Model, path: str | Path) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "info": model.info,
     }
-    with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_bytes(weights)
-    with atomic_write(path.with_suffix(".json"), overwrite=True) as temporary:
-        temporary.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+    with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar, atomic_write(path, overwrite=True) as file:
+        sidecar.write_text(json.dumps(described, indent=1) + "\n", "utf-8")  # both are written before either appears
+        file.write_bytes(weights)
 
 
 def shipped_models() -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
-import torch
 from accelerate import PartialState
 
 import ddpm_micro
@@ -25,7 +26,10 @@ from ddpm_micro.schedule import PREDICTIONS
 from ddpm_micro.train import TrainConfig, fit
 from ddpm_micro.unet import UNetConfig
 
-DATA_HELP = f"one of {', '.join(simulate.NAMES)}, mixture (simulated), or a folder with low/NAME.tif and high/NAME.tif of the same fields"
+DATA_HELP = (
+    f"one of {', '.join(simulate.NAMES)}, mixture (simulated), "
+    "or a folder with low/NAME.tif and high/NAME.tif of the same fields"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,14 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
-        message = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
+        named = isinstance(error, OSError) and error.strerror and error.filename
+        message = f"{error.strerror}: {error.filename}" if named else str(error)
         print(f"ddpm-micro: {' '.join(message.split())}", file=sys.stderr)
         return 2
-    except (MemoryError, torch.cuda.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:  # torch has no one class for memory on all devices
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+            raise
         print("ddpm-micro: out of memory; try a smaller --tile, --patch or --batch-size", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"ddpm-micro: {stop or 'interrupted'}", file=sys.stderr)
+        print(f"ddpm-micro: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 
@@ -51,27 +58,44 @@ def _restore(arguments: argparse.Namespace) -> None:
     output, std_output = arguments.output, arguments.output.with_suffix(".std" + arguments.output.suffix)
     if output.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"expected an output that ends in .tif, got {output.name}")
-    for path in (output, *([] if arguments.two_channels else [std_output])):
+    for path in (output, std_output):  # an old deviation must not stay beside a new mean
         _check_output(path, arguments.overwrite)
     micrograph = tiff.read(arguments.input)
+    channels = 2 if arguments.two_channels and arguments.samples > 1 else 1
+    if 4 * channels * micrograph.image.size > tiff.IMAGEJ_LIMIT:
+        raise ValueError(f"expected an image whose result has less than 4 GB, got {micrograph.image.shape}; split it")
     model = load_model(arguments.model)
     restoration = restore(
-        model, micrograph.image, samples=arguments.samples, sampler=arguments.sampler, steps=arguments.steps,
-        seed=arguments.seed, tile=arguments.tile, progress=sys.stderr.isatty(),
-    )  # fmt: skip
+        model,
+        micrograph.image,
+        samples=arguments.samples,
+        sampler=arguments.sampler,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        tile=arguments.tile,
+        progress=sys.stderr.isatty(),
+    )
     scale = {name: getattr(micrograph, name) for name in ("pixel_size_nm", "z_step_nm", "frame_interval_s")}
-    scale["overwrite"] = arguments.overwrite
-    spread = restoration.std if arguments.samples > 1 else None
-    if arguments.two_channels and spread is not None:
-        both = np.stack([restoration.mean, spread], axis=-3)
-        tiff.write(output, both, axes=micrograph.axes[:-2] + "CYX", channel_names=("mean", "std"), **scale)
+    mean, std = restoration.mean, restoration.std
+    if channels == 2:
+        axes = micrograph.axes[:-2] + "CYX"
+        both = np.stack([mean, std], axis=-3)
+        tiff.write(output, both, axes=axes, channel_names=("mean", "std"), overwrite=arguments.overwrite, **scale)
         print(f"{output}: mean and standard deviation of {arguments.samples} samples, as two channels")
+    elif arguments.samples == 1:
+        tiff.write(output, mean, axes=micrograph.axes, overwrite=arguments.overwrite, **scale)
+        print(f"{output}: one sample")
+    else:
+        # Both are written before either appears, so that a full disk leaves no mean without its deviation.
+        with (
+            atomic_write(std_output, overwrite=arguments.overwrite) as std_file,
+            atomic_write(output, overwrite=arguments.overwrite) as mean_file,
+        ):
+            tiff.write(std_file, std, axes=micrograph.axes, overwrite=True, **scale)
+            tiff.write(mean_file, mean, axes=micrograph.axes, overwrite=True, **scale)
+        print(f"{output}: mean of {arguments.samples} samples\n{std_output}: their standard deviation")
         return
-    tiff.write(output, restoration.mean, axes=micrograph.axes, **scale)
-    print(f"{output}: mean of {arguments.samples} sample{'s' * (arguments.samples > 1)}")
-    if spread is not None:
-        tiff.write(std_output, spread, axes=micrograph.axes, **scale)
-        print(f"{std_output}: their standard deviation")
+    std_output.unlink(missing_ok=True)  # of an earlier result: it would not belong to this one
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -86,12 +110,14 @@ def _train(arguments: argparse.Namespace) -> None:
         )
         data = f'simulate.split("{arguments.data}", "train")'
     else:
-        low, high = read_pairs(arguments.data)
+        low, high, files = read_pairs(arguments.data)
         if len(low) < 2:
             raise ValueError(
                 f"expected at least 2 pairs of planes in {arguments.data}, one of them for validation, got {len(low)}"
             )
         held_out = max(1, len(low) // 10)
+        if len(set(files)) > 1:  # whole files: neighbouring planes of a stack are nearly one image
+            held_out = len(files) - files.index(files[-held_out])
         train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
         data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
     fit(config, PairedPatches(*train, config.patch), PairedPatches(*val, config.patch), arguments.output, data=data)
@@ -111,8 +137,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         pairs = simulate.split(arguments.data, "test")
         low, high = pairs.low, pairs.high
     else:
-        low, high = read_pairs(arguments.data)
-    if arguments.images:
+        low, high, _ = read_pairs(arguments.data)
+    if arguments.images is not None:
+        if arguments.images < 1:
+            raise ValueError(f"expected --images >= 1, got {arguments.images}")
         low, high = low[: arguments.images], high[: arguments.images]
     records = evaluate.evaluate(
         load_model(arguments.model),
@@ -173,12 +201,21 @@ def _info(arguments: argparse.Namespace) -> None:
 
 def _check_output(path: Path, overwrite: bool) -> None:
     """Complain before the work and not after it."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; choose another name or pass --overwrite")
     if not path.parent.is_dir():
         raise ValueError(f"expected an existing folder to write to, got {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"cannot write to {path.parent}; choose another folder")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong usage in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ddpm-micro: {message}; see {self.prog} --help\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -189,9 +226,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model."
-    )
+    parser = _Parser(prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model.")
     parser.add_argument("--version", action="version", version=f"ddpm-micro {ddpm_micro.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

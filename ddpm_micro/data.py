@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from ddpm_micro import tiff
 from ddpm_micro.intensity import Percentiles
 
-BRIGHTNESS = (0.4, 1.1)  # range of the factor that a training patch is dimmed by
+BRIGHTNESS = (0.4, 1.1)  # range of the factor on a training patch: mostly it is dimmed
 
 
 class PairedPatches:
@@ -55,6 +56,14 @@ class PairedPatches:
             self.x0.append(scaling.apply(one_high).astype(np.float32))
         # One item for each patch that fits side by side: an epoch shows a large image more often than a small one.
         self.items = np.repeat(np.arange(len(low)), [(a.shape[0] // patch) * (a.shape[1] // patch) for a in self.cond])
+
+    def fingerprint(self) -> str:
+        """A hash of all images, by which a run knows its data again."""
+        digest = hashlib.sha256()
+        for image in (*self.x0, *self.cond):
+            digest.update(repr(image.shape).encode())
+            digest.update(np.ascontiguousarray(image))
+        return digest.hexdigest()
 
     def batch(self, step: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
         """x0 and cond of a training step, each (batch_size, 1, patch, patch) float32.
@@ -98,8 +107,8 @@ def dihedral(image: np.ndarray, symmetry: int) -> np.ndarray:
     return turned[:, ::-1] if symmetry >= 4 else turned
 
 
-def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The planes of ``folder/low/*.tif`` and of the files of the same names in ``folder/high``.
+def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
+    """The planes of ``folder/low/*.tif``, of the files of the same names in ``folder/high``, and the file of each.
 
     Raises
     ------
@@ -109,7 +118,7 @@ def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     folder = Path(folder)
     names = {}
     for side in ("low", "high"):
-        names[side] = {p.name for p in (folder / side).glob("*") if p.suffix.lower() in (".tif", ".tiff")}
+        names[side] = {p.name for p in (folder / side).glob("[!.]*") if p.suffix.lower() in (".tif", ".tiff")}
         if not names[side]:
             raise ValueError(
                 f"expected TIFF files in {folder / side}, found none; training pairs are low/NAME.tif and high/NAME.tif"
@@ -119,14 +128,15 @@ def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
         raise ValueError(
             f"expected the same file names in {folder}/low and {folder}/high; without partner: {', '.join(alone[:5])}"
         )
-    low, high = [], []
+    low, high, files = [], [], []
     for name in sorted(names["low"]):
         pair = [tiff.read(folder / side / name).image for side in ("low", "high")]
         if pair[0].shape != pair[1].shape:
             raise ValueError(f"expected low and high of one shape, got {pair[0].shape} and {pair[1].shape} for {name}")
         for planes, image in zip((low, high), pair, strict=True):
             planes.extend(image.reshape(-1, *image.shape[-2:]).astype(np.float32))
-    return low, high
+        files += [name] * (len(low) - len(files))
+    return low, high, files
 
 
 @lru_cache(maxsize=2)

@@ -21,16 +21,17 @@ def choose_device() -> tuple[torch.device, str]:
 def choose_precision(device: torch.device) -> tuple[str, str]:
     """``"bf16"``, ``"fp16"`` or ``"no"`` (float32), in accelerate's words, and why."""
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
+        capability = torch.cuda.get_device_capability(device)
+        if torch.version.hip or capability >= (8, 0):
             return "bf16", "the GPU computes in bfloat16"
-        if torch.cuda.get_device_capability(device) >= (7, 0):
+        if capability >= (7, 0):
             return "fp16", "the GPU has half-precision units but no bfloat16"
         return "no", "the GPU has no fast half precision"
     if device.type == "cpu":
         gain = _cpu_bf16_gain()
         if gain > 1.1:
-            return "bf16", f"measured {gain:.1f} times as fast as float32 on this CPU"
-        return "no", f"bfloat16 measured {gain:.1g} times as fast as float32 on this CPU"
+            return "bf16", f"measured {gain:.2g} times as fast as float32 on this CPU"
+        return "no", f"bfloat16 measured {gain:.2g} times as fast as float32 on this CPU"
     return "no", f"float32 on {device.type}"
 
 

@@ -13,7 +13,8 @@ from ddpm_micro.baselines import best_gaussian
 from ddpm_micro.checkpoint import Model
 from ddpm_micro.restore import restore
 
-Record = dict[str, str | int | float]
+Record = dict[str, str | int | float | list[float]]
+Measured = tuple[dict[str, dict[str, float]], dict[str, float]]
 
 
 def evaluate(
@@ -27,53 +28,90 @@ def evaluate(
     steps: int | None = None,
     progress: bool = True,
 ) -> list[Record]:
-    """Compare the model with the raw image and the best Gaussian filter.
-
-    The methods are ``raw``, ``gaussian`` (see `best_gaussian`), ``ddpm`` (one sample), ``ddpm_avg`` (the mean of
-    ``samples``) and, unless the model predicts eps, ``one_call`` (the network once, at t = T).
+    """Compare the model with the raw image and the best Gaussian filter on pairs: `measure`, then `summarise`.
 
     Parameters
     ----------
-    model : Model
     name : str
         Of the data, for the records.
     low, high : sequence of ndarray, each (H, W), grey levels
         ``high`` is taken for the truth.
+    model, data_range, samples, steps
+        See `measure`.
+    progress : bool
+        Show a progress bar.
+    """
+    pairs = tqdm(list(zip(low, high, strict=True)), desc=name, unit="image", disable=not progress)
+    options = {"data_range": data_range, "samples": samples, "steps": steps}
+    return summarise(name, [measure(model, image, truth, **options) for image, truth in pairs])
+
+
+def measure(
+    model: Model,
+    image: np.ndarray,
+    truth: np.ndarray,
+    *,
+    data_range: float | None = None,
+    samples: int = 15,
+    steps: int | None = None,
+) -> Measured:
+    """Restore one image by every method and compare with the truth.
+
+    The methods are ``raw``, ``gaussian`` (see `best_gaussian`; its time is that of the search), ``ddpm`` (one
+    sample), ``ddpm_avg`` (the mean of ``samples``) and, unless the model predicts eps, ``one_call`` (the network
+    once, at t = T).
+
+    Parameters
+    ----------
+    model : Model
+    image, truth : ndarray, shape (H, W), grey levels
     data_range : float, grey levels, optional
-        For PSNR and MS-SSIM; by default each truth's own range.
+        For PSNR and MS-SSIM; by default the truth's own range.
     samples : int, >= 2
     steps : int, optional
         Network calls per sample, see `ddpm_micro.restore.restore`.
-    progress : bool
 
     Returns
     -------
-    list of dict
-        Keys set, method, metric, median, low, high (a 95 % bootstrap interval of the median), n,
-        seconds_per_image, and values, one a pair.
+    values : dict of dict of float
+        ``values[method][metric]``.
+    seconds : dict of float
+        By method.
     """
     if samples < 2:
         raise ValueError(f"expected samples >= 2 to compare one with their mean, got {samples}")
-    values: dict[tuple[str, str], list[float]] = {}
-    seconds: dict[str, float] = {}
-    for image, truth in tqdm(list(zip(low, high, strict=True)), desc=name, unit="image", disable=not progress):
-        restored = _restore_all(model, image, truth, samples, steps, seconds)
-        spread = data_range or float(truth.max()) - float(truth.min())
-        for method, estimate in restored.items():
-            for metric, value in _score(truth.astype(np.float64), estimate, spread).items():
-                values.setdefault((method, metric), []).append(value)
-    return [
-        {
-            "set": name,
-            "method": method,
-            "metric": metric,
-            **_median(scores),
-            "n": len(scores),
-            "seconds_per_image": seconds[method] / len(scores),
-            "values": scores,
-        }
-        for (method, metric), scores in values.items()
-    ]
+    methods: dict[str, Callable[[], np.ndarray]] = {
+        "raw": lambda: image,
+        "gaussian": lambda: best_gaussian(image, truth)[0],
+        "ddpm": lambda: restore(model, image, samples=1, steps=steps, progress=False).mean,
+        "ddpm_avg": lambda: restore(model, image, samples=samples, steps=steps, progress=False).mean,
+    }
+    if model.prediction != "eps":
+        methods["one_call"] = lambda: model.posterior_mean(image)
+    spread = data_range or float(truth.max()) - float(truth.min())
+    values, seconds = {}, {}
+    for method, compute in methods.items():
+        start = time.perf_counter()
+        estimate = compute()
+        seconds[method] = time.perf_counter() - start
+        values[method] = _score(truth.astype(np.float64), estimate.astype(np.float64), spread)
+    return values, seconds
+
+
+def summarise(name: str, measured: Sequence[Measured]) -> list[Record]:
+    """One record for each method and metric over all images.
+
+    Its keys are set, method, metric, median, low, high (a 95 % bootstrap interval of the median), n,
+    seconds_per_image, and values, one an image.
+    """
+    records: list[Record] = []
+    for method, scores in measured[0][0].items():
+        seconds = float(np.mean([times[method] for _, times in measured]))
+        for metric in scores:
+            values = [by_method[method][metric] for by_method, _ in measured]
+            record: Record = {"set": name, "method": method, "metric": metric, **_median(values)}
+            records.append(record | {"n": len(values), "seconds_per_image": seconds, "values": values})
+    return records
 
 
 def table(records: Sequence[Record], metric: str = "psnr") -> str:
@@ -85,28 +123,7 @@ def table(records: Sequence[Record], metric: str = "psnr") -> str:
     return "\n".join([*rows, f"{'median':>8}" + "".join(f"{record['median']:>12.3f}" for record in columns.values())])
 
 
-def _restore_all(
-    model: Model, image: np.ndarray, truth: np.ndarray, samples: int, steps: int | None, seconds: dict[str, float]
-) -> dict[str, np.ndarray]:
-    """Every method's estimate; ``seconds`` gains the time each takes."""
-    restored: dict[str, np.ndarray] = {}
-
-    def timed(method: str, compute: Callable[[], np.ndarray]) -> None:
-        start = time.perf_counter()
-        restored[method] = compute()
-        seconds[method] = seconds.get(method, 0.0) + time.perf_counter() - start
-
-    timed("raw", lambda: image)
-    timed("gaussian", lambda: best_gaussian(image, truth)[0])
-    timed("ddpm", lambda: restore(model, image, samples=1, steps=steps, progress=False).mean)
-    timed("ddpm_avg", lambda: restore(model, image, samples=samples, steps=steps, progress=False).mean)
-    if model.prediction != "eps":
-        timed("one_call", lambda: model.posterior_mean(image))
-    return restored
-
-
 def _score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:
-    image = np.asarray(image, np.float64)
     return {
         "mae": metrics.mae(truth, image),
         "psnr": metrics.psnr(truth, image, data_range=data_range),

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+MOST_ABOVE = 20  # no smoothed pixel is further from another than this many times the range of the percentiles
 Array = TypeVar("Array")  # numpy arrays and torch tensors alike
 
 
@@ -25,10 +26,6 @@ class Scaling:
     def invert(self, value: Array) -> Array:
         """Network values to grey levels."""
         return value * self.scale + self.offset
-
-    def invert_std(self, std: Array) -> Array:
-        """A standard deviation in network values to one in grey levels."""
-        return std * self.scale
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ class Percentiles:
             raise ValueError(f"expected one image of shape (H, W), got shape {image.shape}")
         smooth = gaussian_filter(np.asarray(image, np.float64), self.smoothing_px, mode="nearest")
         lowest, highest = np.percentile(smooth, [self.low, self.high])
-        half = float(highest - lowest) / 2
+        # Where less than one pixel in a thousand is bright, the percentiles miss it: then the extremes have a say.
+        half = max(float(highest - lowest) / 2, float(smooth.max() - smooth.min()) / 2 / MOST_ABOVE)
         # Smoothing a constant leaves rounding errors, which must not be blown up to an image.
         flat = half <= 1e-9 * max(abs(float(lowest)), abs(float(highest)), 1e-300)
         return Scaling(float(lowest + highest) / 2, 1.0 if flat else half)

@@ -85,17 +85,19 @@ def restore(
         raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     sample = SAMPLERS[sampler]
     if steps is None:
-        steps = inspect.signature(sample).parameters["steps"].default or model.schedule.num_train_timesteps
+        T = model.schedule.num_train_timesteps
+        steps = min(inspect.signature(sample).parameters["steps"].default or T, T)
     model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
     tile = AUTO_TILE if tile is None else tile
     denoiser = tiled(model, tile)
     planes = model.planes(image)
-    batch_size = max(1, BATCH_PIXELS // min(planes[0][0].numel(), tile**2))
+    height, width = np.shape(image)[-2:]
+    batch_size = max(1, BATCH_PIXELS // min(height * width, tile**2))
 
     moments = np.zeros((2, *np.shape(image)))  # running mean, and sum of squared deviations from it (Welford 1962)
-    mean, deviations = (part.reshape(len(planes), *part.shape[-2:]) for part in moments)
+    mean, deviations = (part.reshape(-1, height, width) for part in moments)
     kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
-    with tqdm(total=len(planes) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
+    with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
         for plane, (cond, scaling) in enumerate(planes):
             for first in range(0, samples, batch_size):
                 numbers = range(first, min(first + batch_size, samples))
@@ -107,7 +109,7 @@ def restore(
                     generator=[seeded(seed, k) for k in numbers],
                     callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
                 )
-                for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].double().cpu().numpy()), strict=True):
+                for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].cpu().double().numpy()), strict=True):
                     before = x0 - mean[plane]
                     mean[plane] += before / (k + 1)
                     deviations[plane] += before * (x0 - mean[plane])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Iterator
@@ -50,7 +51,10 @@ def seeded_dropout(generator: torch.Generator, dropout: float, device: torch.dev
 def write_state(path: Path, state: dict) -> None:
     """Keep all that a run needs to go on, whole or not at all; ``state["run"]``, what run it is, is JSON-like."""
     with atomic_write(path, overwrite=True) as temporary:
-        torch.save(state | {"run": json.dumps(state["run"])}, temporary)
+        try:
+            torch.save(state | {"run": json.dumps(state["run"])}, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(errno.EIO, "cannot write, the disk may be full", str(path)) from error
 
 
 def read_state(path: Path, run: dict) -> dict:

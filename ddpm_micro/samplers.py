@@ -22,6 +22,7 @@ They return x0, Tensor of shape (B, 1, H, W).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -121,7 +122,7 @@ def sample_dpmpp_2m(
                 earlier, h_before = previous
                 estimate = x0_hat + (h / h_before) / 2 * (x0_hat - earlier)
             (_, noise_t), (signal_s, noise_s) = rates(schedule, t, x), rates(schedule, s, x)
-            x = noise_s / noise_t * x - signal_s * torch.expm1(torch.tensor(-h)).item() * estimate
+            x = noise_s / noise_t * x - signal_s * math.expm1(-h) * estimate
             previous = x0_hat, h
         if callback:
             callback(step, int(t[0]), x, x0_hat)
@@ -135,7 +136,7 @@ def seeded(*key: int) -> torch.Generator:
     """A source of random numbers that is a function of the key, such as (seed, number of the sample)."""
     if min(key) < 0:
         raise ValueError(f"expected a seed >= 0, got {min(key)}")
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def noise_like(cond: Tensor, generator: Generators) -> Tensor:

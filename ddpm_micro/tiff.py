@@ -23,7 +23,7 @@ _NM |= dict.fromkeys(("um", "µm", "\\u00b5m", "micron", "micrometer"), 1e3) | {
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _COARSEST_PRINT_NM = 10_000.0  # 2540 dpi: a coarser "resolution" per inch or cm is a screen, printer or scanner default
 _NM_RANGE, _S_RANGE = (1e-3, 1e7), (1e-9, 1e9)  # any microscope, and what TIFF's fractions hold without loss
-_IMAGEJ_LIMIT = 2**32 - 2**25  # a classic TIFF addresses 4 GiB; ImageJ reads no BigTIFF hyperstacks
+IMAGEJ_LIMIT = 2**32 - 2**25  # a classic TIFF addresses 4 GiB; ImageJ reads no BigTIFF hyperstacks
 _WRITABLE = {"YX", "TYX", "ZYX", "QYX", "CYX", "TCYX", "ZCYX", "QCYX"}
 
 
@@ -244,7 +244,7 @@ def write(
         raise ValueError(f"expected float32, uint16 or uint8, got {image.dtype}; ImageJ reads no other: use .astype()")
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError("expected finite grey values, got NaN or infinite ones; find out where they arose")
-    if image.nbytes > _IMAGEJ_LIMIT:
+    if image.nbytes > IMAGEJ_LIMIT:
         raise ValueError(f"expected less than 4 GB for an ImageJ TIFF, got {image.nbytes / 1e9:.1f} GB; write parts")
     for name, value in steps.items():
         least, most = _S_RANGE if name.endswith("_s") else _NM_RANGE

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from ddpm_micro.atomic import atomic_write
 from ddpm_micro.checkpoint import Model, load_model, save_model
 from ddpm_micro.data import PairedPatches
-from ddpm_micro.device import choose_device, choose_precision
+from ddpm_micro.device import choose_precision
 from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
 from ddpm_micro.samplers import sample_ddim, seeded
 from ddpm_micro.schedule import NoiseSchedule, check_prediction, cosine_schedule, q_sample, target
@@ -73,6 +74,8 @@ class TrainConfig:
                 raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"expected ema_decay in [0, 1), got {self.ema_decay}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"expected a seed in 0..2**63 - 1, got {self.seed}")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise ValueError(f"expected precision auto, no, bf16 or fp16, got {self.precision!r}")
 
@@ -94,7 +97,7 @@ def loss(
 def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A timestep for each item, uniform over all T, and noise; drawn on the CPU, where a seed means the same to all."""
     t = torch.randint(schedule.num_train_timesteps, (len(x0),), generator=generator)
-    return t.to(x0.device), torch.randn(x0.shape, generator=generator).to(x0)
+    return t, torch.randn(x0.shape, generator=generator).to(x0)
 
 
 def fit(
@@ -139,16 +142,17 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    device, device_reason = choose_device()
-    precision, reason = choose_precision(device) if config.precision == "auto" else (config.precision, "as asked")
+    process = PartialState()
+    main, rank, world = process.is_main_process, process.process_index, process.num_processes
+    run = asdict(config) | {"processes": world, "train": train.fingerprint(), "val": val.fingerprint()}
+    state = read_state(folder / "last.pt", run) if (folder / "last.pt").exists() else {}
+    precision, reason = _choose_precision(config, state, process)
     AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
     accelerator = Accelerator(mixed_precision=precision)
-    main = accelerator.is_main_process
-    rank, world = accelerator.process_index, accelerator.num_processes
 
     schedule = cosine_schedule(config.num_train_timesteps)
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # initial weights; the caller's random state is put back
+    with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
+        torch.default_generator.manual_seed(config.seed)
         model = Model(config.unet, schedule, prediction=config.prediction, percentiles=train.percentiles)
     model.to(accelerator.device, memory_format=torch.channels_last)
     # Weights are held at unit magnitude, which takes the place of weight decay.
@@ -159,10 +163,8 @@ def fit(
     def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         return unet(x_t, model.noise_level(t).to(x_t), cond)
 
-    run = asdict(config) | {"data": data}
     step, best, log, seconds = 0, math.inf, [], 0.0
-    if (folder / "last.pt").exists():
-        state = read_state(folder / "last.pt", run)
+    if state:
         model.load_state_dict(state["model"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
@@ -171,11 +173,18 @@ def fit(
         step, best, log, seconds = state["step"], state["best"], state["log"], state["seconds"]
     started = time.monotonic() - seconds
 
+    def check_finite(value: Tensor, step: int) -> None:
+        if not math.isfinite(value.item()):
+            raise FloatingPointError(
+                f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start in another folder"
+            )
+
     def save_state() -> None:
         if not main:
             return
         state = {
             "run": run,
+            "precision": precision,
             "step": step,
             "best": best,
             "log": log,
@@ -189,7 +198,7 @@ def fit(
         total=config.steps,
         initial=step,
         disable=not (progress and main),
-        desc=f"{device_reason}; {precision}: {reason}",
+        desc=f"{accelerator.device}, {precision}: {reason}",
         unit="step",
     )
     saved_at = time.monotonic()
@@ -215,10 +224,7 @@ def fit(
             step += 1
 
             if step % 10 == 0 or step == config.steps:
-                if not math.isfinite(value.item()):
-                    raise FloatingPointError(
-                        f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start again"
-                    )
+                check_finite(value, step)
                 bar.set_postfix(
                     loss=f"{value.item():.4f}", val_mae=f"{log[-1]['val_mae']:.4f}" if log else "-", refresh=False
                 )
@@ -236,10 +242,13 @@ def fit(
                 best = min(best, record["val_mae"])
                 if on_validation:
                     on_validation(step, averaged.module)
-            if stop.requested:
-                accelerator.set_trigger()
-            stopping = accelerator.check_trigger()  # all processes stop after the same step
+            stopping = stop.requested
+            if world > 1:  # all processes stop after the same step
+                if stopping:
+                    accelerator.set_trigger()
+                stopping = accelerator.check_trigger()
             if stopping or time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
+                check_finite(value, step)
                 save_state()
                 saved_at = time.monotonic()
             if stopping:
@@ -253,11 +262,24 @@ def fit(
 
 @torch.no_grad()
 def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
-    """Mean absolute error of one sample per patch (5 DDIM steps, always the same noise), in network values."""
+    """Mean absolute error of one sample per patch (5 DDIM steps, the same noise every time), in network values."""
     x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
     model.eval()
+    steps = min(5, model.schedule.num_train_timesteps)
     generator = torch.Generator().manual_seed(0)
-    return (sample_ddim(model, model.schedule, cond, steps=5, generator=generator) - x0).abs().mean().item()
+    return (sample_ddim(model, model.schedule, cond, steps=steps, generator=generator) - x0).abs().mean().item()
+
+
+def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -> tuple[str, str]:
+    """That of the configuration, else of the run so far, else the fastest; and why. The same in all processes."""
+    if config.precision == "fp16" and process.device.type != "cuda":
+        raise ValueError(f"expected precision no or bf16 on {process.device.type}, got fp16, which is for CUDA")
+    if config.precision != "auto":
+        return config.precision, "as asked"
+    if state:
+        return state["precision"], "as before"
+    choice = [choose_precision(process.device)]
+    return broadcast_object_list(choice)[0]
 
 
 def _warmed_up_ema(decay: float) -> Callable[..., None]:

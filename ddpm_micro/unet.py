@@ -208,11 +208,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Cosine self-attention over all pixels, heads of up to 64 channels (sec. 2.3: q, k and v are normalised)."""
+    """Cosine self-attention over all pixels: q, k and v are normalised (sec. 2.1, figure 21)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // 64)
+        self.heads = max((h for h in range(1, channels // 64 + 1) if channels % h == 0), default=1)
         self.qkv = Conv(channels, 3 * channels, 1)
         self.proj = Conv(channels, channels, 1)
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_micro.checkpoint import EPS_LIMIT, Model, load_model, save_model, shipped_models
+from ddpm_micro.checkpoint import EPS_LIMIT, SHIPPED, Model, load_model, save_model, shipped_models
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.schedule import cosine_schedule, q_sample, target
 from ddpm_micro.unet import UNetConfig
@@ -99,7 +99,7 @@ def cut(path: Path, size: int) -> None:
         (lambda p: cut(p.with_suffix(".json"), 100), "cannot read the model"),
         (lambda p: p.with_suffix(".json").write_text("[]"), "cannot read the model"),
         (lambda p: p.with_suffix(".json").write_bytes(b"\xff\xfe\x00"), "cannot read the model"),
-        (lambda p: edit(p, unet={"base_channels": 16, "channel_mults": [1, 2], "num_res_blocks": 1, "attn_levels": [1]}), "size mismatch|Error"),
+        (lambda p: edit(p, unet={"base_channels": 16, "channel_mults": [1, 2], "num_res_blocks": 1, "attn_levels": [1]}), "size mismatch"),
         (lambda p: edit(p, unet={"base_channels": 8}), "cannot read the model"),
         (lambda p: edit(p, schedule={"kind": "sigmoid"}), "sigmoid"),
         (lambda p: edit(p, prediction="noise"), "'noise'"),
@@ -143,11 +143,11 @@ def test_unknown_names_get_the_near_ones() -> None:
 @pytest.mark.parametrize("name", shipped_models())
 def test_shipped_models_load_and_say_how_they_were_made(name: str) -> None:
     model = load_model(name)
-    for file in (Path("ddpm_micro/weights") / f"{name}.safetensors", Path("ddpm_micro/weights") / f"{name}.json"):
+    for file in (SHIPPED / f"{name}.safetensors", SHIPPED / f"{name}.json"):
         assert file.stat().st_size < 4 * 2**20
     assert {"data", "training", "steps", "seconds", "machine", "validation"} <= model.info.keys()
     errors = [entry["mae"] for entry in model.info["validation"]]
-    assert model.info["training"]["steps"] >= 4000 and min(errors[len(errors) // 2 :]) < errors[0]
+    assert model.info["steps"] >= 4000 and min(errors[len(errors) // 2 :]) < errors[0]
 
 
 def test_a_generalist_is_shipped() -> None:

@@ -121,7 +121,8 @@ def test_folders_are_paired_by_name(tmp_path: Path) -> None:
     ]:
         save(tmp_path, "low", name, image)
         save(tmp_path, "high", name, image + 1)
-    low, high = read_pairs(tmp_path)
+    low, high, files = read_pairs(tmp_path)
+    assert files == ["a.tif", "a.tif", "b.tif"]
     assert [(a.shape, a.flat[0], b.flat[0]) for a, b in zip(low, high, strict=True)] == [
         ((3, 3), 7, 8),
         ((3, 3), 8, 9),

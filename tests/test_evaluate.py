@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from ddpm_micro.baselines import SIGMAS_PX, best_gaussian
 from ddpm_micro.checkpoint import Model
-from ddpm_micro.evaluate import evaluate, table
+from ddpm_micro.evaluate import evaluate, measure, table
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.simulate import make_pairs
 from ddpm_micro.unet import UNetConfig
@@ -68,4 +68,4 @@ def test_an_eps_model_has_no_one_call_estimate() -> None:
 
 def test_fewer_than_two_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="samples >= 2"):
-        evaluate(model(), "z", [], [], samples=1)
+        measure(model(), np.zeros((9, 9)), np.zeros((9, 9)), samples=1)

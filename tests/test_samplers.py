@@ -66,6 +66,18 @@ def test_dpmpp_agrees_with_diffusers(steps: int, order: int) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
+def test_ancestral_at_seven_steps_agrees_with_diffusers_given_our_times() -> None:
+    """Seven does not divide T, where diffusers spaces the steps otherwise, unless told them."""
+    scheduler = diffusers.DDPMScheduler(**OPTIONS, clip_sample=False, variance_type="fixed_small")
+    scheduler.set_timesteps(timesteps=SCHEDULE.timesteps(7).tolist())
+    generator = torch.Generator().manual_seed(3)
+    x = noise_like(COND, generator)
+    for t in scheduler.timesteps:
+        x = scheduler.step(denoiser(x, torch.full((len(x),), int(t)), COND), t, x, generator=generator).prev_sample
+    ours = sample_ddpm(denoiser, SCHEDULE, COND, steps=7, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(ours, x, rtol=0, atol=1e-5)
+
+
 def test_ancestral_at_seven_steps_is_ddim_with_eta_1() -> None:
     ours = [sample(denoiser, SCHEDULE, COND, steps=7, generator=torch.Generator().manual_seed(5), **options)
             for sample, options in ((sample_ddpm, {}), (sample_ddim, {"eta": 1.0}))]  # fmt: skip

@@ -21,7 +21,8 @@ class Pairs:
     Attributes
     ----------
     low, high : ndarray, shape (n, size, size), float32, grey levels of the low camera
-        ``high`` is put on the scale of ``low``: where the optics are the same, ``low`` scatters around ``high``.
+        ``high`` is put on the scale of ``low``: where the optics are the same, ``low`` scatters around ``high``, but
+        for pixels near saturation (see `expose`).
     pixel_size_nm : ndarray, shape (n,), nm
     """
 
@@ -146,8 +147,15 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
     Raises
     ------
     ValueError
-        For an unknown name, with the near ones; for n or size below 1.
+        For an unknown name, with the near ones; for n or size below 1 or a negative seed.
     """
+    if seed < 0:
+        raise ValueError(f"expected seed >= 0, got {seed}")
+    return _draw(name, n, size, lambda i: (seed, i, 1))
+
+
+def _draw(name: str, n: int, size: int, key: Callable[[int], tuple[int, ...]]) -> Pairs:
+    """Pairs whose i-th depends on the name and ``key(i)``."""
     known = (*NAMES, "mixture")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -158,7 +166,7 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
     low, high = np.empty((2, n, size, size), np.float32)
     pixel_size_nm = np.empty(n)
     for i in range(n):
-        rng = np.random.default_rng([known.index(name), seed, i])
+        rng = np.random.default_rng([known.index(name), *key(i)])
         benchmark = randomised(NAMES[i % 4], rng) if name == "mixture" else BENCHMARKS[name]
         low[i], high[i] = benchmark.pair(rng, size)
         pixel_size_nm[i] = benchmark.pixel_size_nm
@@ -168,7 +176,7 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
 def split(name: str, part: str) -> Pairs:
     """The fixed train, val or test pairs of a set: 1024, 64 and 64 of 128 x 128 pixels, of the mixture twice as many.
 
-    The parts use different seeds, so no specimen is in two of them.
+    The parts use seeds of their own, so no specimen is in two of them or in anything that `make_pairs` draws.
 
     Raises
     ------
@@ -178,7 +186,7 @@ def split(name: str, part: str) -> Pairs:
     if part not in _SPLITS:
         raise ValueError(f"unknown part {part!r}; expected one of {', '.join(_SPLITS)}")
     seed, n = _SPLITS[part]
-    return make_pairs(name, 2 * n if name == "mixture" else n, seed=seed)
+    return _draw(name, 2 * n if name == "mixture" else n, 128, lambda i: (seed, i))
 
 
 def randomised(name: str, rng: np.random.Generator) -> Benchmark:

@@ -116,7 +116,8 @@ def expose(photons: np.ndarray, camera: Camera, rng: np.random.Generator, *, fra
     photons : ndarray, >= 0
         Expected photo-electrons per pixel and frame.
     frames : int, >= 1
-        Frames averaged. Sums of Poisson variables are Poisson, so the mean is drawn in one go.
+        Frames averaged. Sums of Poisson variables are Poisson, so the mean is drawn in one go, and saturates as a
+        whole: a bright pixel of which single frames would saturate comes out a little brighter than their mean.
 
     Returns
     -------
