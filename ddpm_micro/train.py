@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -142,7 +142,7 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    process = PartialState()
+    process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     main, rank, world = process.is_main_process, process.process_index, process.num_processes
     run = asdict(config) | {"processes": world, "train": train.fingerprint(), "val": val.fingerprint()}
     state = read_state(folder / "last.pt", run) if (folder / "last.pt").exists() else {}
