@@ -102,7 +102,7 @@ def test_ctrl_c_in_restore_is_one_line(image: Path, model: str, monkeypatch, cap
     def interrupted(*_args: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ddpm_micro.cli.restore", interrupted)
+    monkeypatch.setattr("ddpm_micro.commands.restore", interrupted)
     assert main(["restore", str(image), str(image.with_name("out.tif")), "--model", model]) == 130
     assert capsys.readouterr().err == "ddpm-micro: interrupted\n"
 
@@ -111,7 +111,7 @@ def test_out_of_memory_is_one_line(image: Path, model: str, monkeypatch, capsys)
     def hungry(*_args: object, **_options: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("ddpm_micro.cli.restore", hungry)
+    monkeypatch.setattr("ddpm_micro.commands.restore", hungry)
     assert "smaller --tile" in refused(
         capsys, ["restore", str(image), str(image.with_name("out.tif")), "--model", model]
     )
