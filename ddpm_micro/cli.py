@@ -60,10 +60,10 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ddpm-micro", description="Restore micrographs with a denoising diffusion model.")
     parser.add_argument("--version", action="version", version=f"ddpm-micro {ddpm_micro.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, formatter_class=_Help)
+        added = subparsers.add_parser(name, help=text, description=text, formatter_class=_Help)
         added.set_defaults(run=run)
         return added
 
