@@ -16,8 +16,7 @@ from ddpm_micro.schedule import PREDICTIONS
 from ddpm_micro.train import TrainConfig
 
 DATA_HELP = (
-    f"one of {', '.join(simulate.NAMES)}, mixture (simulated), "
-    "or a folder with low/NAME.tif and high/NAME.tif of the same fields"
+    f"one of {', '.join(simulate.SETS)} (simulated), or a folder with low/NAME.tif and high/NAME.tif of the same fields"
 )
 
 
@@ -79,10 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "output", type=Path, metavar="OUT.tif", help="float32 in the grey levels and with the pixel size of IN"
     )
-    sub.add_argument(
-        "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
-    )
-    sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
+    _model_and_samples(sub)
     sub.add_argument("--sampler", choices=SAMPLERS, default="dpmpp_2m", help="sampling method")
     number(
         sub, "--steps", int, None, "network calls per sample; if not given, 10 for dpmpp_2m, 20 for ddim, all for ddpm"
@@ -122,17 +118,14 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate", commands.evaluate_model, "compare a model with the raw image and the best Gaussian filter on pairs"
     )
     sub.add_argument("data", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
-    sub.add_argument(
-        "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
-    )
-    sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
+    _model_and_samples(sub)
     number(sub, "--steps", int, None, "network calls per sample; if not given, 10")
     number(sub, "--images", int, None, "only the first N images")
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)
 
     sub = command("simulate", commands.simulate_pairs, "write simulated pairs as TIFF, low/ and high/")
-    sub.add_argument("name", metavar="NAME", help=", ".join((*simulate.NAMES, "mixture")))
+    sub.add_argument("name", metavar="NAME", help=", ".join(simulate.SETS))
     sub.add_argument("output", type=Path, metavar="FOLDER", help="takes low/ and high/")
     number(sub, "--pairs", int, 8, "how many")
     number(sub, "--size", int, 128, "side in pixels")
@@ -149,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("info", commands.show_info, "device, precision and models here; or how a model was made")
     sub.add_argument("model", nargs="?", metavar="NAME|FILE", help="a shipped model or a .safetensors file")
     return parser
+
+
+def _model_and_samples(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--model", default="generalist", metavar="NAME|FILE", help="a shipped model or a .safetensors file"
+    )
+    sub.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
 
 
 def _overwrite(sub: argparse.ArgumentParser) -> None:

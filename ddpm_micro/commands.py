@@ -74,7 +74,7 @@ def train_model(arguments: argparse.Namespace) -> None:
         steps=arguments.steps, batch_size=arguments.batch_size, patch=arguments.patch, lr=arguments.lr,
         prediction=arguments.prediction, seed=arguments.seed, unet=unet,
     )  # fmt: skip
-    if arguments.data in (*simulate.NAMES, "mixture"):
+    if arguments.data in simulate.SETS:
         train, val = (
             (pairs.low, pairs.high) for pairs in (simulate.split(arguments.data, part) for part in ("train", "val"))
         )
@@ -104,7 +104,7 @@ def evaluate_model(arguments: argparse.Namespace) -> None:
         scenes = datasets.load("fmd").scenes
         low, high = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
         data_range, titles = 255.0, [scene.name for scene in scenes]
-    elif arguments.data in (*simulate.NAMES, "mixture"):
+    elif arguments.data in simulate.SETS:
         pairs = simulate.split(arguments.data, "test")
         low, high = pairs.low, pairs.high
     else:

@@ -163,14 +163,14 @@ def fit(
     def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         return unet(x_t, model.noise_level(t).to(x_t), cond)
 
-    step, best, log, seconds = 0, math.inf, [], 0.0
+    step, log, seconds = 0, [], 0.0
     if state:
         model.load_state_dict(state["model"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
         if accelerator.scaler is not None and state["scaler"]:
             accelerator.scaler.load_state_dict(state["scaler"])
-        step, best, log, seconds = state["step"], state["best"], state["log"], state["seconds"]
+        step, log, seconds = state["step"], state["log"], state["seconds"]
     started = time.monotonic() - seconds
 
     def check_finite(value: Tensor, step: int) -> None:
@@ -186,7 +186,6 @@ def fit(
             "run": run,
             "precision": precision,
             "step": step,
-            "best": best,
             "log": log,
             "seconds": time.monotonic() - started,
         }
@@ -232,6 +231,7 @@ def fit(
             if step % config.val_every == 0 or step == config.steps:
                 record = {"step": step, "loss": value.item(), "lr": optimizer.param_groups[0]["lr"]}
                 record |= {"val_mae": validate(averaged.module, val), "seconds": round(time.monotonic() - started, 1)}
+                best = min((line["val_mae"] for line in log), default=math.inf)
                 log.append(record)
                 if main:
                     if record["val_mae"] < best:
@@ -239,7 +239,6 @@ def fit(
                         save_model(averaged.module, folder / "model.safetensors")
                     with atomic_write(folder / "log.jsonl", overwrite=True) as temporary:
                         temporary.write_text("".join(json.dumps(line) + "\n" for line in log))
-                best = min(best, record["val_mae"])
                 if on_validation:
                     on_validation(step, averaged.module)
             stopping = stop.requested

@@ -1,5 +1,5 @@
 """Simulated micrographs whose truth and physics are known."""
 
-from ddpm_micro.simulate.benchmark import NAMES, Pairs, make_pairs, split
+from ddpm_micro.simulate.benchmark import NAMES, SETS, Pairs, make_pairs, split
 
-__all__ = ["NAMES", "Pairs", "make_pairs", "split"]
+__all__ = ["NAMES", "SETS", "Pairs", "make_pairs", "split"]

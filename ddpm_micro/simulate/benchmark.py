@@ -128,6 +128,7 @@ BENCHMARKS = {
 }  # fmt: skip
 
 NAMES = tuple(BENCHMARKS)
+SETS = (*NAMES, "mixture")  # all that can be drawn
 _SPLITS = {"train": (0, 1024), "val": (1, 64), "test": (2, 64)}  # seed, number of pairs
 
 
@@ -156,17 +157,16 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
 
 def _draw(name: str, n: int, size: int, key: Callable[[int], tuple[int, ...]]) -> Pairs:
     """Pairs whose i-th depends on the name and ``key(i)``."""
-    known = (*NAMES, "mixture")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+    if name not in SETS:
+        near = difflib.get_close_matches(name, SETS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(known)}{hint}")
+        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(SETS)}{hint}")
     if n < 1 or size < 1:
         raise ValueError(f"expected n >= 1 and size >= 1, got n={n}, size={size}")
     low, high = np.empty((2, n, size, size), np.float32)
     pixel_size_nm = np.empty(n)
     for i in range(n):
-        rng = np.random.default_rng([known.index(name), *key(i)])
+        rng = np.random.default_rng([SETS.index(name), *key(i)])
         benchmark = randomised(NAMES[i % 4], rng) if name == "mixture" else BENCHMARKS[name]
         low[i], high[i] = benchmark.pair(rng, size)
         pixel_size_nm[i] = benchmark.pixel_size_nm
