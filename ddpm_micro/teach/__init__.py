@@ -1,0 +1,1 @@
+"""What the notebooks use and the package does not: figures, sliders."""
