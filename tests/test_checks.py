@@ -1,0 +1,74 @@
+"""Each check knows the right answer and each usual wrong one, and survives any function."""
+
+import numpy as np
+import pytest
+
+from ddpm_micro import metrics
+from ddpm_micro.teach import checks
+
+MISTAKES = [(name, mistake) for name, exercise in checks.EXERCISES.items() for mistake in exercise.mistakes]
+
+
+@pytest.mark.parametrize("name", checks.EXERCISES)
+def test_the_right_answer_passes(name: str) -> None:
+    verdict = getattr(checks, name)(checks.EXERCISES[name].answer)
+    assert verdict.passed and verdict.attempted and "right" in checks.progress()
+    assert len(checks.EXERCISES[name].mistakes) >= 3 and checks.hint(name)
+    assert f"def {checks.EXERCISES[name].answer.__name__}(" in checks.solution(name)
+
+
+@pytest.mark.parametrize(("name", "mistake"), MISTAKES)
+def test_each_usual_mistake_is_told_by_its_name(name: str, mistake: str) -> None:
+    wrong, sentence = checks.EXERCISES[name].mistakes[mistake]
+    verdict = getattr(checks, name)(wrong)
+    assert not verdict.passed and verdict.mistake == mistake and verdict.message == sentence
+
+
+@pytest.mark.parametrize("name", checks.EXERCISES)
+@pytest.mark.parametrize(
+    ("student", "says"),
+    [
+        (lambda *_: None, "Not attempted"),
+        (lambda *_: 1 / 0, "ZeroDivisionError"),
+        (lambda: 1, "TypeError"),
+        (lambda *_: "text", "got no numbers"),
+        (lambda *_: object(), "got object"),
+        (lambda *_: np.zeros((2, 7)), "got shape"),
+    ],
+)
+def test_any_function_gets_an_answer(name: str, student: object, says: str) -> None:
+    verdict = getattr(checks, name)(student)
+    assert not verdict.passed and says in verdict.message
+    assert verdict.attempted == (says != "Not attempted")
+
+
+def test_nan_changed_inputs_and_other_values_are_told() -> None:
+    def changes(schedule, x0, t, eps):
+        right = checks.EXERCISES["q_sample"].answer(schedule, x0, t, eps)
+        x0 += 1
+        return right
+
+    assert "NaN" in checks.q_sample(lambda s, x0, t, eps: x0 * np.nan).message
+    assert "changes its inputs" in checks.q_sample(changes).message
+    assert "differ by up to" in checks.q_sample(lambda s, x0, t, eps: x0).message
+
+
+def test_a_verdict_is_text_and_safe_html() -> None:
+    def student(*_: object) -> None:
+        raise ValueError("<script>")
+
+    verdict = checks.loss(student)
+    assert "<script>" in repr(verdict) and "<script>" not in verdict._repr_html_()
+
+
+def test_an_unknown_exercise_names_the_near_one() -> None:
+    with pytest.raises(ValueError, match="did you mean 'q_sample'"):
+        checks.hint("q_sampel")
+    with pytest.raises(AttributeError):
+        checks.nothing  # noqa: B018
+
+
+def test_spread_skill_is_that_of_the_package() -> None:
+    truth, samples = checks.EXERCISES["spread_skill"].inputs()
+    ours = metrics.spread_skill(truth, samples)
+    assert checks.EXERCISES["spread_skill"].answer(truth, samples) == pytest.approx(ours.ratio)
