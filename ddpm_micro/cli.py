@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import ddpm_micro
 from ddpm_micro import commands, simulate
+from ddpm_micro.objectives import METHODS
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import PREDICTIONS
 from ddpm_micro.train import TrainConfig
@@ -102,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     number(sub, "--lr", float, defaults.lr, "peak learning rate")
     number(sub, "--seed", int, defaults.seed, "of all random numbers")
     sub.add_argument(
+        "--method",
+        choices=METHODS,
+        default=defaults.method,
+        help="ddpm, or a rival with the same network: care (regression) or n2v (Noise2Void, which uses low/ alone "
+        "but for validation)",
+    )
+    sub.add_argument(
         "--prediction",
         choices=PREDICTIONS,
         default=defaults.prediction,
@@ -117,10 +125,23 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "evaluate", commands.evaluate_model, "compare a model with the raw image and the best Gaussian filter on pairs"
     )
-    sub.add_argument("data", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
+    sub.add_argument("data", nargs="?", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
     _model_and_samples(sub)
     number(sub, "--steps", int, None, "network calls per sample; if not given, 10")
-    number(sub, "--images", int, None, "only the first N images")
+    number(sub, "--images", int, None, "only the first N images; with --suite 16 of each set if not given")
+    sub.add_argument(
+        "--suite",
+        action="store_true",
+        help="instead of DATA: the shipped models against all rivals on the four simulated sets; renews "
+        "book/results/benchmark.json and averaging.json",
+    )
+    sub.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("book/rivals"),
+        metavar="FOLDER",
+        help="with --suite: where the trained rivals are; what is missing is trained (14 minutes each on a CPU core)",
+    )
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)
 

@@ -1,9 +1,9 @@
-"""Methods against metrics on pairs of images with a truth: a table, and the records it is made from."""
+"""Methods against metrics on images with a truth: a table, and the records it is made from."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -88,13 +88,23 @@ def measure(
     }
     if model.prediction != "eps":
         methods["one_call"] = lambda: model.posterior_mean(image)
+    return compare(methods, truth, data_range=data_range)
+
+
+def compare(
+    methods: Mapping[str, Callable[[], np.ndarray]], truth: np.ndarray, *, data_range: float | None = None
+) -> Measured:
+    """Call each method, which returns its estimate of ``truth``, and measure its error and its seconds.
+
+    Returns as `measure` does.
+    """
     spread = data_range or float(truth.max()) - float(truth.min())
     values, seconds = {}, {}
     for method, compute in methods.items():
         start = time.perf_counter()
         estimate = compute()
         seconds[method] = time.perf_counter() - start
-        values[method] = _score(truth.astype(np.float64), estimate.astype(np.float64), spread)
+        values[method] = score(truth.astype(np.float64), estimate.astype(np.float64), spread)
     return values, seconds
 
 
@@ -123,7 +133,8 @@ def table(records: Sequence[Record], metric: str = "psnr") -> str:
     return "\n".join([*rows, f"{'median':>8}" + "".join(f"{record['median']:>12.3f}" for record in columns.values())])
 
 
-def _score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:
+def score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:
+    """All metrics of one image, by name; one that says nothing of it is nan."""
     return {
         "mae": metrics.mae(truth, image),
         "psnr": metrics.psnr(truth, image, data_range=data_range),
@@ -131,10 +142,22 @@ def _score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str,
         "nrmse": metrics.nrmse(truth, image),
         "pearson": metrics.pearson(truth, image),
         "spectral_fidelity": metrics.spectral_fidelity(truth, image),
+        "resolution_ratio": _resolution_ratio(truth, image),
     }
 
 
+def _resolution_ratio(truth: np.ndarray, image: np.ndarray) -> float:
+    """An image without any resolution counts as if its finest period were its side, so that medians stay finite."""
+    if min(truth.shape) < 32:
+        return float("nan")
+    ratio = metrics.resolution_ratio(truth, image)
+    return min(truth.shape) / metrics.resolution(truth, pixel_size_nm=1.0) if np.isinf(ratio) else ratio
+
+
 def _median(scores: list[float]) -> dict[str, float]:
-    draws = np.random.default_rng(0).choice(scores, (2000, len(scores)))
+    known = [value for value in scores if not np.isnan(value)]  # an image of which a metric says nothing is left out
+    if not known:
+        return {"median": float("nan"), "low": float("nan"), "high": float("nan")}
+    draws = np.random.default_rng(0).choice(known, (2000, len(known)))
     low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return {"median": float(np.median(scores)), "low": float(low), "high": float(high)}
+    return {"median": float(np.median(known)), "low": float(low), "high": float(high)}

@@ -22,9 +22,10 @@ from ddpm_micro.atomic import atomic_write
 from ddpm_micro.checkpoint import Model, load_model, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_precision
+from ddpm_micro.objectives import care_loss, check_method, draw_t_eps, loss, loss_weight, n2v_loss, quick_estimate
 from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
-from ddpm_micro.samplers import sample_ddim, seeded
-from ddpm_micro.schedule import NoiseSchedule, check_prediction, cosine_schedule, q_sample, target
+from ddpm_micro.samplers import seeded
+from ddpm_micro.schedule import check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
 
 WARMUP = 100  # optimiser steps in which the learning rate rises to its peak
@@ -42,7 +43,10 @@ class TrainConfig:
         Peak learning rate: linear warm-up, then one cosine to zero. Relative to filters of magnitude 1 (EDM2).
     ema_decay : float, in [0, 1)
         Of the averaged weights, which are validated and saved; it starts low and rises to this.
+    method : {"ddpm", "care", "n2v"}
+        A diffusion model, or the same network trained as one of its rivals, see `ddpm_micro.objectives`.
     prediction : {"v", "eps", "x0"}
+        Of a diffusion model; the rivals predict x0.
     num_train_timesteps : int
         T of the cosine schedule.
     unet : UNetConfig
@@ -59,6 +63,7 @@ class TrainConfig:
     patch: int = 64
     lr: float = 1e-2
     ema_decay: float = 0.999
+    method: str = "ddpm"
     prediction: str = "v"
     num_train_timesteps: int = 200
     unet: UNetConfig = field(default_factory=UNetConfig.micro)
@@ -68,6 +73,7 @@ class TrainConfig:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        check_method(self.method)
         check_prediction(self.prediction)
         for name in ("steps", "batch_size", "patch", "num_train_timesteps", "val_every", "lr"):
             if getattr(self, name) <= 0:
@@ -78,26 +84,6 @@ class TrainConfig:
             raise ValueError(f"expected a seed in 0..2**63 - 1, got {self.seed}")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise ValueError(f"expected precision auto, no, bf16 or fp16, got {self.precision!r}")
-
-
-def loss(
-    output: Callable[[Tensor, Tensor, Tensor], Tensor],
-    schedule: NoiseSchedule,
-    prediction: str,
-    x0: Tensor,
-    cond: Tensor,
-    t: Tensor,
-    eps: Tensor,
-) -> Tensor:
-    """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14)."""
-    x_t = q_sample(schedule, x0, t, eps)
-    return (output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)).square().mean()
-
-
-def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A timestep for each item, uniform over all T, and noise; drawn on the CPU, where a seed means the same to all."""
-    t = torch.randint(schedule.num_train_timesteps, (len(x0),), generator=generator)
-    return t, torch.randn(x0.shape, generator=generator).to(x0)
 
 
 def fit(
@@ -153,7 +139,8 @@ def fit(
     schedule = cosine_schedule(config.num_train_timesteps)
     with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
         torch.default_generator.manual_seed(config.seed)
-        model = Model(config.unet, schedule, prediction=config.prediction, percentiles=train.percentiles)
+        prediction = config.prediction if config.method == "ddpm" else "x0"
+        model = Model(config.unet, schedule, prediction=prediction, percentiles=train.percentiles)
     model.to(accelerator.device, memory_format=torch.channels_last)
     # Weights are held at unit magnitude, which takes the place of weight decay.
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0)
@@ -162,6 +149,14 @@ def fit(
 
     def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         return unet(x_t, model.noise_level(t).to(x_t), cond)
+
+    def objective(x0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
+        if config.method == "care":
+            return care_loss(output, schedule, x0, cond)
+        if config.method == "n2v":
+            return n2v_loss(output, schedule, cond, generator)
+        t, eps = draw_t_eps(schedule, x0, generator)
+        return loss(output, schedule, prediction, x0, cond, t, eps, loss_weight(schedule, prediction, t).to(x0))
 
     step, log, seconds = 0, [], 0.0
     if state:
@@ -209,12 +204,11 @@ def fit(
             )
             # Everything random about a step follows from (seed, step, rank): there is no generator to save.
             generator = seeded(config.seed, step, rank)
-            t, eps = draw_t_eps(schedule, x0, generator)
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / config.steps))
             unet.train()
             with seeded_dropout(generator, config.unet.dropout, accelerator.device):
-                value = loss(output, schedule, config.prediction, x0, cond, t, eps)
+                value = objective(x0, cond, generator)
             accelerator.backward(value)
             optimizer.step()
             optimizer.zero_grad()
@@ -230,7 +224,10 @@ def fit(
             bar.update()
             if step % config.val_every == 0 or step == config.steps:
                 record = {"step": step, "loss": value.item(), "lr": optimizer.param_groups[0]["lr"]}
-                record |= {"val_mae": validate(averaged.module, val), "seconds": round(time.monotonic() - started, 1)}
+                record |= {
+                    "val_mae": validate(averaged.module, val, config.method),
+                    "seconds": round(time.monotonic() - started, 1),
+                }
                 best = min((line["val_mae"] for line in log), default=math.inf)
                 log.append(record)
                 if main:
@@ -260,13 +257,11 @@ def fit(
 
 
 @torch.no_grad()
-def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
-    """Mean absolute error of one sample per patch (5 DDIM steps, the same noise every time), in network values."""
+def validate(model: Model, val: PairedPatches, method: str = "ddpm", *, most: int = 32) -> float:
+    """Mean absolute error of one estimate per patch (see `quick_estimate`), in network values."""
     x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
     model.eval()
-    steps = min(5, model.schedule.num_train_timesteps)
-    generator = torch.Generator().manual_seed(0)
-    return (sample_ddim(model, model.schedule, cond, steps=steps, generator=generator) - x0).abs().mean().item()
+    return (quick_estimate(model, model.schedule, method, cond) - x0).abs().mean().item()
 
 
 def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -> tuple[str, str]:

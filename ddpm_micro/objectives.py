@@ -1,0 +1,115 @@
+"""What a network is trained for: to denoise step by step, or, as two of its rivals are, to restore at once.
+
+All losses share these parameters:
+
+output : callable
+    ``output(x_t, t, cond)``, the bare network, each (B, 1, H, W) but ``t``, (B,).
+schedule : NoiseSchedule
+x0, cond : Tensor, shape (B, 1, H, W), network values
+generator : torch.Generator
+    On the CPU, where a seed means the same to all.
+
+They return a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ddpm_micro.samplers import sample_ddim
+from ddpm_micro.schedule import Denoiser, NoiseSchedule, q_sample, target
+
+Output = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+METHODS = ("ddpm", "care", "n2v")
+HIDDEN = 1 / 64  # share of the pixels that Noise2Void hides at a time
+REACH = 2  # pixels: a hidden pixel takes the value of one up to this far away, in rows and in columns
+
+
+def loss(
+    output: Output,
+    schedule: NoiseSchedule,
+    prediction: str,
+    x0: Tensor,
+    cond: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    weight: Tensor | float = 1.0,
+) -> Tensor:
+    """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14).
+
+    ``weight`` multiplies the squared errors; of shape (B, 1, 1, 1), it gives each item its own.
+    """
+    x_t = q_sample(schedule, x0, t, eps)
+    return (weight * (output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)).square()).mean()
+
+
+def loss_weight(schedule: NoiseSchedule, prediction: str, t: Tensor) -> Tensor:
+    """How much the error at each ``t`` counts in training, shape (B, 1, 1, 1).
+
+    For v it is 1 - alpha_bar_t, which makes the loss the plain squared error of x0_hat: with equal weights the many
+    steps of little noise, where v is mostly known noise, would crowd out those near t = T, and the mean in one call
+    would suffer. For eps it is 1, as in the paper: its error of x0 grows without bound towards t = T.
+    """
+    alpha_bar = schedule.alpha_bar(t).reshape(-1, 1, 1, 1)
+    return 1 - alpha_bar if prediction == "v" else torch.ones_like(alpha_bar)
+
+
+def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A timestep for each item, uniform over all T, and noise; drawn on the CPU, where a seed means the same to all."""
+    t = torch.randint(schedule.num_train_timesteps, (len(x0),), generator=generator)
+    return t, torch.randn(x0.shape, generator=generator).to(x0)
+
+
+def care_loss(output: Output, schedule: NoiseSchedule, x0: Tensor, cond: Tensor) -> Tensor:
+    """Squared error of the network's answer at once: content-aware restoration (CARE), Weigert et al. 2018.
+
+    A regression. The paper's loss is the absolute error; the squared one leads to the mean, which PSNR rewards.
+    """
+    return (at_once(output, schedule, cond) - x0).square().mean()
+
+
+def n2v_loss(output: Output, schedule: NoiseSchedule, cond: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise2Void (Krull et al. 2019, arXiv 1811.10980): guess hidden pixels of ``cond`` itself from their neighbours.
+
+    It needs no clean image. If the noise of neighbouring pixels is independent, what can be guessed is the signal.
+    """
+    seen, hidden = hide(cond, generator)
+    return (at_once(output, schedule, seen) - cond)[hidden].square().mean()
+
+
+def hide(cond: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Replace one pixel in 64, drawn at random, by a near one: the image so changed, and a mask of where."""
+    height, width = cond.shape[-2:]
+    hidden = torch.rand(cond.shape, generator=generator) < HIDDEN
+    hidden[..., 0, 0] |= ~hidden.any()  # never none
+    side = 2 * REACH + 1
+    away = torch.randint(1, side**2, cond.shape, generator=generator) + side**2 // 2  # any but the pixel itself
+    row = (torch.arange(height)[:, None] + away % side**2 // side - REACH) % height
+    column = (torch.arange(width) + away % side - REACH) % width
+    # Wrapped round at the edges, which is rare and keeps a hidden pixel from standing for itself.
+    neighbours = cond.flatten(-2).gather(-1, (row * width + column).flatten(-2).to(cond.device)).view_as(cond)
+    hidden = hidden.to(cond.device)
+    return torch.where(hidden, neighbours, cond), hidden
+
+
+def at_once(denoiser: Denoiser, schedule: NoiseSchedule, cond: Tensor) -> Tensor:
+    """The answer of a network that was trained to restore at once: t = T, and nothing (zeros) for x_t."""
+    t = torch.full((len(cond),), schedule.num_train_timesteps - 1, device=cond.device)
+    return denoiser(torch.zeros_like(cond), t, cond)
+
+
+def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, cond: Tensor) -> Tensor:
+    """x0_hat for validation: one sample in 5 DDIM steps, from the same noise every time, or the answer at once."""
+    if method != "ddpm":
+        return at_once(denoiser, schedule, cond)
+    steps = min(5, schedule.num_train_timesteps)
+    return sample_ddim(denoiser, schedule, cond, steps=steps, generator=torch.Generator().manual_seed(0))
+
+
+def check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"expected method to be one of {', '.join(METHODS)}, got {method!r}")

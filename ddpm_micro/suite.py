@@ -1,0 +1,204 @@
+"""The benchmark: every method on the four simulated sets, and what averaging gains, written as two JSON files.
+
+``benchmark.json`` is a list of records, see `ddpm_micro.evaluate.summarise`, with, for every method but ``ddpm_avg``,
+``p_mood``: of Mood's median test against it. ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
+a set, {set, B, V, V_over_B, coverage_50, coverage_90, coverage_95}, B and V in units of the squared data range.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import median_test, norm
+from tqdm.auto import tqdm
+
+from ddpm_micro import evaluate, metrics, simulate
+from ddpm_micro.atomic import atomic_write
+from ddpm_micro.baselines import best_strength, filters, predict
+from ddpm_micro.checkpoint import Model, load_model
+from ddpm_micro.data import PairedPatches
+from ddpm_micro.restore import restore
+from ddpm_micro.simulate.benchmark import BENCHMARKS
+from ddpm_micro.train import TrainConfig, fit
+
+TRAINED = ("care",)  # rivals with weights of their own; n2v, pix2pix and UNet-RCAN would stand here
+TRAINING_STEPS = 1500  # optimiser steps of a rival, as many as the specialists had
+IMAGES = 12  # test images of each set
+STEPS = 20  # network calls per sample
+AVERAGED = 15  # samples in ddpm_avg, as in arXiv 2409.12078
+DRAWS = 32  # samples for the averaging curves ...
+DRAWN = 4  # ... of the first so many images
+COUNTS = (1, 2, 3, 5, 8, 10, 15, 20, 32)
+COVERAGES = (50, 90, 95)  # per cent
+TUNED_ON = 16  # validation images on which each filter's strength is chosen
+
+
+@dataclass(frozen=True)
+class Task:
+    """One test image: set, number, sampler steps, the folder with the rivals, and the strength of each filter."""
+
+    name: str
+    number: int
+    steps: int
+    runs: Path
+    strengths: dict[str, float]
+
+
+def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: int) -> list[evaluate.Record]:
+    """Train the rivals that are missing in ``runs``, measure all methods, and rewrite ``results``, set by set.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of ``benchmark.json`` and ``averaging.json``.
+    runs : Path
+        Folder with ``METHOD_SET/model.safetensors``; training that was stopped there goes on.
+    images : int, 2..64
+        Test images of each set.
+    steps : int
+        Network calls per sample.
+    training_steps : int
+        Optimiser steps of a rival.
+    """
+    if not 2 <= images <= 64:
+        raise ValueError(f"expected 2 to 64 images of each set, got {images}")
+    for folder in (results, runs):
+        folder.mkdir(parents=True, exist_ok=True)
+    for method in TRAINED:
+        for name in simulate.NAMES:
+            train_if_missing(method, name, runs, training_steps)
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for name in simulate.NAMES:
+            strengths = dict(pool.map(partial(_tuned, name), filters(BENCHMARKS[name])))
+            tasks = [Task(name, number, steps, runs, strengths) for number in range(images)]
+            done = list(tqdm(pool.map(measure, tasks), total=images, desc=name, unit="image"))
+            table = with_tests(evaluate.summarise(name, [measured for measured, _ in done]))
+            for record in table:
+                record |= {"strength": strengths.get(record["method"]), "steps": steps}
+            _replace(results / "benchmark.json", name, table)
+            _replace(results / "averaging.json", name, averaging(name, [curves for _, curves in done if curves]))
+    return json.loads((results / "benchmark.json").read_text("utf-8"))
+
+
+def train_if_missing(method: str, name: str, runs: Path, steps: int) -> None:
+    """Train a rival on a set with the training, the data and the network of the specialists, or go on with it."""
+    folder = runs / f"{method}_{name}"
+    finished = folder / "model.safetensors"
+    if finished.is_file() and not (folder / "last.pt").is_file():
+        return  # copied here without what is needed to go on: it was finished
+    config = TrainConfig(method=method, steps=steps)
+    parts = (simulate.split(name, part) for part in ("train", "val"))
+    train, val = (PairedPatches(pairs.low, pairs.high, config.patch) for pairs in parts)
+    fit(config, train, val, folder, data=f'simulate.split("{name}", "train")')
+
+
+def measure(task: Task) -> tuple[evaluate.Measured, dict | None]:
+    """All methods on one image, and for the first few what averaging gains."""
+    pairs = _test_pairs(task.name)
+    image, truth = pairs.low[task.number], pairs.high[task.number]
+    model = _model(task.name)
+    methods = {"raw": lambda: image}
+    for method, (function, _) in filters(BENCHMARKS[task.name]).items():
+        methods[method] = partial(function, image, task.strengths[method])
+    for method in TRAINED:
+        network = _model(str(task.runs / f"{method}_{task.name}" / "model.safetensors"))
+        methods[method] = partial(predict, network, image)
+    methods["one_call"] = lambda: model.posterior_mean(image)
+    draws = max(DRAWS, AVERAGED) if task.number < DRAWN else AVERAGED
+    start = time.perf_counter()
+    samples = restore(model, image, samples=draws, steps=task.steps, keep_samples=True, progress=False).samples
+    seconds_each = (time.perf_counter() - start) / draws
+    methods["ddpm"] = lambda: samples[0]  # drawn once for all: sample k is the same whatever their number
+    methods["ddpm_avg"] = lambda: samples[:AVERAGED].mean(axis=0)
+    values, seconds = evaluate.compare(methods, truth)
+    seconds |= {"ddpm": seconds_each, "ddpm_avg": AVERAGED * seconds_each}
+    return (values, seconds), curves(truth, samples) if task.number < DRAWN else None
+
+
+def curves(truth: np.ndarray, samples: np.ndarray) -> dict[str, dict[int, float] | float]:
+    """How an image gains from averaging: metrics by number of samples, B, V, and coverage of the intervals.
+
+    Parameters
+    ----------
+    truth : ndarray, shape (H, W)
+    samples : ndarray, shape (K, H, W), K >= 3
+    """
+    truth, samples = truth.astype(np.float64), samples.astype(np.float64)
+    data_range = float(truth.max() - truth.min())
+    scores = {k: evaluate.score(truth, samples[:k].mean(axis=0), data_range) for k in COUNTS if k <= len(samples)}
+    out: dict = {metric: {k: scores[k][metric] for k in scores} for metric in scores[1]}
+    spread = metrics.spread_skill(truth, samples)
+    out |= {"B": spread.bias_variance / data_range**2, "V": spread.sample_variance / data_range**2}
+    # The truth is one more draw: it scatters about the mean of K as a sample does, and that mean scatters too.
+    scatter = samples.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(samples))
+    distance = np.abs(truth - samples.mean(axis=0))
+    return out | {f"coverage_{c}": float(np.mean(distance <= norm.ppf(0.5 + c / 200) * scatter)) for c in COVERAGES}
+
+
+def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:
+    """The records of ``averaging.json`` from the `curves` of several images of a set."""
+    records: list[evaluate.Record] = []
+    for metric in (key for key, value in images[0].items() if isinstance(value, dict)):
+        for k in images[0][metric]:
+            values = np.array([image[metric][k] for image in images])
+            values = values[np.isfinite(values)]
+            stderr = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+            mean = float(values.mean()) if len(values) else float("nan")
+            records.append({"set": name, "k": k, "metric": metric, "mean": mean, "stderr": stderr})
+    b, v = (float(np.mean([image[key] for image in images])) for key in "BV")
+    covered = {f"coverage_{c}": float(np.mean([image[f"coverage_{c}"] for image in images])) for c in COVERAGES}
+    return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **covered}]
+
+
+def with_tests(records: list[evaluate.Record]) -> list[evaluate.Record]:
+    """Add to each record the p value of Mood's median test of its values against those of ``ddpm_avg``."""
+    best = {record["metric"]: record["values"] for record in records if record["method"] == "ddpm_avg"}
+    for record in records:
+        if record["method"] != "ddpm_avg":
+            record["p_mood"] = mood(record["values"], best[record["metric"]])
+    return records
+
+
+def mood(first: Iterable[float], second: Iterable[float]) -> float:
+    """p value of Mood's median test; 1 where no value lies off the common median, nan without values."""
+    samples = [np.array([x for x in values if np.isfinite(x)]) for values in (first, second)]
+    if not all(len(sample) for sample in samples):
+        return float("nan")
+    middle = np.median(np.concatenate(samples))
+    if not any((sample > middle).any() for sample in samples):
+        return 1.0
+    return float(median_test(*samples).pvalue)
+
+
+def _tuned(name: str, method: str) -> tuple[str, float]:
+    pairs = simulate.split(name, "val")
+    function, strengths = filters(BENCHMARKS[name])[method]
+    return method, float(best_strength(function, strengths, pairs.low[:TUNED_ON], pairs.high[:TUNED_ON]))
+
+
+@lru_cache(maxsize=1)
+def _test_pairs(name: str) -> simulate.Pairs:
+    return simulate.split(name, "test")
+
+
+@lru_cache(maxsize=4)
+def _model(name_or_path: str) -> Model:
+    return load_model(name_or_path)
+
+
+def _replace(path: Path, name: str, records: list[evaluate.Record]) -> None:
+    """Put a set's records in the place of those it had in the file."""
+    others = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    together = [record for record in others if record["set"] != name] + records
+    together.sort(key=lambda record: simulate.NAMES.index(record["set"]))
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(together, indent=1) + "\n", "utf-8")

@@ -1,0 +1,60 @@
+"""What the rivals are trained for: blind spots and regression."""
+
+import pytest
+import torch
+
+from ddpm_micro.objectives import REACH, at_once, care_loss, hide, n2v_loss
+from ddpm_micro.schedule import cosine_schedule
+from ddpm_micro.train import TrainConfig
+
+SCHEDULE = cosine_schedule(20)
+
+
+def test_a_hidden_pixel_gets_the_value_of_a_near_one_never_its_own() -> None:
+    cond = torch.arange(4 * 32 * 32).reshape(4, 1, 32, 32).double()  # every value tells where it came from
+    seen, hidden = hide(cond, torch.Generator().manual_seed(0))
+    assert 0.5 / 64 < hidden.double().mean() < 2 / 64
+    assert torch.equal(seen[~hidden], cond[~hidden])
+    own, came = cond[hidden].long() % 1024, seen[hidden].long() % 1024
+    assert torch.equal(cond[hidden].long() // 1024, seen[hidden].long() // 1024)  # from the same image
+    distances = []
+    for a, b in ((own // 32, came // 32), (own % 32, came % 32)):
+        distance = (a - b).abs()
+        distances.append(torch.minimum(distance, 32 - distance))
+    rows, columns = distances
+    assert rows.max() == columns.max() == REACH
+    assert ((rows > 0) | (columns > 0)).all()
+
+
+def test_one_pixel_is_hidden_even_where_chance_hides_none() -> None:
+    assert hide(torch.zeros(1, 1, 2, 2), torch.Generator().manual_seed(0))[1].any()
+
+
+def test_the_best_blind_guess_is_the_signal_and_not_the_noisy_pixel() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noisy = 0.5 + 0.2 * torch.randn(4, 1, 64, 64, generator=generator)
+
+    def at(answer) -> float:
+        return n2v_loss(lambda x_t, t, cond: answer(cond), SCHEDULE, noisy, torch.Generator().manual_seed(1)).item()
+
+    # The loss of the clean signal is the variance of the noise; that of what the network sees is twice as much.
+    assert at(lambda cond: torch.full_like(cond, 0.5)) == pytest.approx(0.04, rel=0.2)
+    assert at(lambda cond: cond) == pytest.approx(0.08, rel=0.2)
+
+
+def test_at_once_is_asked_at_the_last_timestep_without_noise() -> None:
+    asked = []
+    cond = torch.ones(2, 1, 4, 4)
+    at_once(lambda *arguments: asked.append(arguments) or cond, SCHEDULE, cond)
+    ((x_t, t, given),) = asked
+    assert not x_t.any() and t.tolist() == [19, 19] and given is cond
+
+
+def test_regression_compares_with_the_clean_image() -> None:
+    x0, cond = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 3.0)
+    assert care_loss(lambda x_t, t, cond: cond, SCHEDULE, x0, cond).item() == 9
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(ValueError, match="ddpm, care, n2v, got 'gan'"):
+        TrainConfig(method="gan")

@@ -1,0 +1,91 @@
+"""The benchmark: closed forms for what averaging gains, SciPy for the test, a small run from nothing."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.stats import median_test
+
+from ddpm_micro import cli, suite
+from ddpm_micro.simulate import make_pairs
+
+
+def exact_draws(k: int, side: int = 96, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A truth and k samples of one posterior; ``spread`` below 1 makes the samples too much alike."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(50, 10, (side, side))
+    return mean + rng.normal(0, 3, mean.shape), mean + spread * rng.normal(0, 3, (k, *mean.shape))
+
+
+def test_exact_samples_gain_what_theory_says_and_cover_what_they_claim() -> None:
+    out = suite.curves(*exact_draws(32))
+    for k in suite.COUNTS:
+        assert out["psnr"][k] - out["psnr"][1] == pytest.approx(10 * np.log10(2 * k / (k + 1)), abs=0.1)
+    assert out["V"] / out["B"] == pytest.approx(1, abs=0.05)
+    for level in suite.COVERAGES:
+        assert out[f"coverage_{level}"] == pytest.approx(level / 100, abs=0.02)
+
+
+def test_samples_too_much_alike_are_found_out() -> None:
+    out = suite.curves(*exact_draws(32, spread=0.5))
+    assert out["V"] / out["B"] == pytest.approx(0.25, abs=0.02) and out["coverage_90"] < 0.65
+
+
+def test_averaging_records_are_means_over_images_with_their_standard_error() -> None:
+    images = [suite.curves(*exact_draws(5, side=64, spread=spread)) for spread in (0.5, 1.0, 1.5)]
+    *records, summary = suite.averaging("zebrafish", images)
+    one = next(r for r in records if r["metric"] == "psnr" and r["k"] == 3)
+    values = [image["psnr"][3] for image in images]
+    assert one["mean"] == pytest.approx(np.mean(values))
+    assert one["stderr"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
+    assert {r["k"] for r in records} == {1, 2, 3, 5}
+    expected = np.sum([i["V"] for i in images]) / np.sum([i["B"] for i in images])
+    assert summary["V_over_B"] == pytest.approx(expected)
+
+
+def test_moods_test_is_scipys_and_says_something_of_equal_values() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 40), rng.normal(1, 1, 40)
+    assert suite.mood([*a, float("nan")], b) == median_test(a, b).pvalue < 0.05
+    assert suite.mood([1.0, 1.0], [1.0, 1.0]) == 1.0
+    assert np.isnan(suite.mood([float("nan")], [1.0]))
+
+
+def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(suite.simulate, "NAMES", ("synapses",))
+    seeds = {"train": 0, "val": 1, "test": 2}
+    monkeypatch.setattr(suite.simulate, "split", lambda name, part: make_pairs(name, 4, size=64, seed=seeds[part]))
+    # Threads and not processes, to which what is set here would not reach.
+    monkeypatch.setattr(suite, "ProcessPoolExecutor", lambda **_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(suite, "TUNED_ON", 1)
+    monkeypatch.setattr(suite, "DRAWS", 5)
+    monkeypatch.setattr(suite, "AVERAGED", 3)
+    records = suite.run(tmp_path, tmp_path / "rivals", images=2, steps=2, training_steps=2)
+    methods = {record["method"] for record in records}
+    assert methods == {
+        "raw", "gaussian", "nlm", "tv", "richardson_lucy", "care", "ddpm", "ddpm_avg", "one_call",
+    }  # fmt: skip
+    record = next(r for r in records if r["method"] == "ddpm_avg" and r["metric"] == "psnr")
+    assert record["n"] == 2 and record["seconds_per_image"] > 0 and "p_mood" not in record
+    assert all("p_mood" in r for r in records if r["method"] != "ddpm_avg")
+    assert all(
+        (r["strength"] is not None) == (r["method"] in ("gaussian", "nlm", "tv", "richardson_lucy")) for r in records
+    )
+    curves = json.loads((tmp_path / "averaging.json").read_text())
+    assert {"set", "B", "V", "V_over_B"} <= curves[-1].keys()
+    assert (tmp_path / "rivals" / "care_synapses" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "expected DATA or --suite"),
+        (["evaluate", "zebrafish", "--suite"], "--suite without DATA"),
+        (["evaluate", "--suite"], "top of a checkout"),
+    ],
+)
+def test_wrong_calls_are_told_in_one_line(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
