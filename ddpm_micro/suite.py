@@ -2,7 +2,8 @@
 
 ``benchmark.json`` is a list of records, see `ddpm_micro.evaluate.summarise`, with, for every method but ``ddpm_avg``,
 ``p_mood``: of Mood's median test against it. ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
-a set, {set, B, V, V_over_B, coverage_50, coverage_90, coverage_95}, B and V in units of the squared data range.
+a set, {set, B, V, V_over_B, coverage_50, coverage_90, coverage_95}, B and V in units of the squared data range. What
+could not be measured is null.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -201,4 +203,13 @@ def _replace(path: Path, name: str, records: list[evaluate.Record]) -> None:
     together = [record for record in others if record["set"] != name] + records
     together.sort(key=lambda record: simulate.NAMES.index(record["set"]))
     with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(together, indent=1) + "\n", "utf-8")
+        temporary.write_text(json.dumps(_without_nan(together), indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for each nan, for which JSON has no word."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -72,7 +72,7 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     assert all(
         (r["strength"] is not None) == (r["method"] in ("gaussian", "nlm", "tv", "richardson_lucy")) for r in records
     )
-    curves = json.loads((tmp_path / "averaging.json").read_text())
+    curves = json.loads((tmp_path / "averaging.json").read_text(), parse_constant=pytest.fail)  # no NaN in the file
     assert {"set", "B", "V", "V_over_B"} <= curves[-1].keys()
     assert (tmp_path / "rivals" / "care_synapses" / "model.safetensors").is_file()
 
