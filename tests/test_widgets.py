@@ -3,6 +3,7 @@
 import html.parser
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from ddpm_micro.teach import plots, widgets
+from ddpm_micro.teach.slider import FrameStrip
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.uniform(0, 100, (32, 32))
@@ -38,7 +40,7 @@ class Parsed(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def strip(monkeypatch: pytest.MonkeyPatch) -> widgets.FrameStrip:
+def strip(monkeypatch: pytest.MonkeyPatch) -> FrameStrip:
     monkeypatch.setenv("DDPM_MICRO_SLIDERS", "frames")
     return widgets.samples(SAMPLES, TRUTH, data_range=100)
 
@@ -67,7 +69,7 @@ def test_grey_panels_share_a_scale_and_a_spread_has_its_own() -> None:
     plt.close(figure)
 
 
-def test_a_strip_holds_a_picture_and_a_text_for_each_value(strip: widgets.FrameStrip) -> None:
+def test_a_strip_holds_a_picture_and_a_text_for_each_value(strip: FrameStrip) -> None:
     parsed = Parsed(strip._repr_html_())
     frames = json.loads(parsed.script)
     assert len(frames) == len({src for src, _, _ in frames}) == len(SAMPLES)
@@ -86,15 +88,26 @@ def test_text_cannot_end_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(parsed.script)[0][1:] == ["seen: </script>", "</script>"] and "b" not in parsed.tags
 
 
-def test_the_psnr_of_a_mean_is_that_of_scikit_image(strip: widgets.FrameStrip) -> None:
+def test_the_psnr_of_a_mean_is_that_of_scikit_image(strip: FrameStrip) -> None:
     for k, picture in enumerate(strip.pictures, 1):
         psnr = peak_signal_noise_ratio(TRUTH, SAMPLES[:k].mean(axis=0), data_range=100)
         assert f"Mean of {k} of 4" in picture.alt and f"{psnr:.2f} decibels" in picture.alt
 
 
-def test_a_live_slider_shows_the_picture_of_its_value(
-    strip: widgets.FrameStrip, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exact_samples_gain_what_the_slider_says_and_few_frames_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DDPM_MICRO_SLIDERS", "frames")
+    truth, *exact = 50 + TRUTH[:1] + np.random.default_rng(1).normal(0, 5, (17, 200, 32))  # the truth is one more draw
+    strip = widgets.samples(np.array(exact), truth, data_range=100)
+    assert strip.texts == ("1", "2", "3", "4", "6", "8", "11", "16")
+    for k, picture in zip(map(int, strip.texts), strip.pictures, strict=True):
+        gain, bound = (
+            float(re.search(pattern, picture.alt)[1]) for pattern in (r"([+-]\d.\d\d) from", r"gain (.+)\.$")
+        )
+        assert bound == pytest.approx(-10 * np.log10((1 + 1 / k) / 2), abs=0.006)
+        assert gain == pytest.approx(bound, abs=0.15)
+
+
+def test_a_live_slider_shows_the_picture_of_its_value(strip: FrameStrip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDPM_MICRO_SLIDERS")
     control, picture = widgets.samples(SAMPLES, TRUTH, data_range=100).children
     for number in (0, 3, 1):

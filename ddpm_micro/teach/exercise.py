@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ddpm_micro.teach.plots import Picture
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -25,19 +27,23 @@ class Verdict:
         False if the function returns None, as it does before anything is written in it.
     mistake : str, optional
         Name of the usual mistake that was recognised.
+    picture : Picture, optional
+        What was expected beside what came.
     """
 
     passed: bool
     message: str
     attempted: bool = True
     mistake: str | None = None
+    picture: Picture | None = None
 
     def __repr__(self) -> str:
         return self.message
 
     def _repr_html_(self) -> str:
         sign = "✓ right" if self.passed else "✗ not yet" if self.attempted else "○ not attempted"
-        return f"<p><strong>{sign}.</strong> {html.escape(self.message)}</p>"
+        picture = self.picture._repr_html_() if self.picture else ""
+        return f"<p><strong>{sign}.</strong> {html.escape(self.message)}</p>{picture}"
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,15 @@ class Exercise:
     mistakes : mapping of name to (callable, str)
         Usual wrong functions, and a sentence that tells what is wrong with each.
     hint : str
+    picture : callable, optional
+        ``picture(expected, came)``, each a list of arrays, draws both where the form is right and the values are not.
     """
 
     answer: Callable[..., Any]
     inputs: Callable[[], tuple]
     mistakes: Mapping[str, tuple[Callable[..., Any], str]]
     hint: str
+    picture: Callable[[list[np.ndarray], list[np.ndarray]], Picture] | None = None
 
     def check(self, student: Callable[..., Any]) -> Verdict:
         """Compare; whatever ``student`` does, this answers and does not raise."""
@@ -81,11 +90,14 @@ class Exercise:
             return Verdict(False, "The function changes its inputs; work on copies, since the caller needs them again.")
         if _same(expected, parts):
             return Verdict(True, "Your answer agrees with the package's own.")
+        picture = self.picture(expected, parts) if self.picture else None
         for name, (wrong, sentence) in self.mistakes.items():
             if _same(_parts(wrong(*self.inputs())), parts):
-                return Verdict(False, sentence, mistake=name)
+                return Verdict(False, sentence, mistake=name, picture=picture)
         worst = max(float(np.abs(a - b).max()) for a, b in zip(expected, parts, strict=True))
-        return Verdict(False, f"The form is right, the values are not: they differ by up to {worst:.3g}.")
+        return Verdict(
+            False, f"The form is right, the values are not: they differ by up to {worst:.3g}.", picture=picture
+        )
 
 
 def _parts(value: Any) -> list[np.ndarray]:

@@ -1,0 +1,27 @@
+"""All exercises, a module a chapter."""
+
+from ddpm_micro.teach.exercises import (
+    averaging,
+    bigger,
+    conditional_unet,
+    forward_noising,
+    images_and_noise,
+    learning_to_denoise,
+    sampling,
+    training,
+    your_own_images,
+)
+
+# In the order of the course.
+CHAPTERS = (
+    images_and_noise,
+    forward_noising,
+    learning_to_denoise,
+    conditional_unet,
+    training,
+    sampling,
+    averaging,
+    your_own_images,
+    bigger,
+)
+EXERCISES = {name: exercise for chapter in CHAPTERS for name, exercise in chapter.EXERCISES.items()}

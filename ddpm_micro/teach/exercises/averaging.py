@@ -1,0 +1,201 @@
+"""Exercises of chapter 7: what the mean of several samples gains, and whether their spread can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from ddpm_micro.teach import plots
+from ddpm_micro.teach.exercise import Exercise
+
+
+def _samples_inputs() -> tuple:
+    """Four samples of a filament that agree on where it is but for a pixel, and on its brightness at one end only."""
+    rng = np.random.default_rng(0)
+    row, column = np.mgrid[:12, :12]
+    places, brightness = rng.normal(6, 0.7, 4), rng.uniform(0.3, 1.7, 4)
+    shape = [np.exp(-((row - place) ** 2) / 4) * (1 + (b - 1) * column / 11) for place, b in zip(places, brightness)]
+    return ([20 * image + rng.normal(5, 1, image.shape) for image in shape],)
+
+
+def running_mean_std_answer(samples: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation in one pass, two images in memory whatever their number (Welford 1962)."""
+    mean, deviations = 0.0, 0.0
+    for k, sample in enumerate(samples, start=1):
+        before = sample - mean
+        mean = mean + before / k
+        deviations = deviations + before * (sample - mean)
+    return mean, np.sqrt(deviations / (k - 1))
+
+
+def averaging_bound_answer(k: float) -> float:
+    """Gain in dB of the mean of k exact samples over one: their errors are MMSE (1 + 1/k) and 2 MMSE."""
+    return 10 * np.log10(2 * k / (k + 1))
+
+
+def spread_skill_answer(truth: np.ndarray, samples: np.ndarray) -> float:
+    """V/B: variance of a sample over the error of the mean of infinitely many; 1 for an exact posterior."""
+    v = samples.var(axis=0, ddof=1).mean()
+    b = ((samples.mean(axis=0) - truth) ** 2).mean() - v / len(samples)
+    return v / b
+
+
+def coverage_answer(truth: np.ndarray, samples: np.ndarray, factor: float) -> float:
+    """Share of pixels whose truth is within ``factor`` standard deviations of the mean of the samples.
+
+    The truth scatters as one more sample does, and the mean of K scatters too: V + V/K in all.
+    """
+    sd = np.sqrt(1 + 1 / len(samples)) * samples.std(axis=0, ddof=1)
+    return (np.abs(truth - samples.mean(axis=0)) <= factor * sd).mean()
+
+
+def _running(samples: Iterable[np.ndarray], square: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tuple:
+    """The running mean, and a sum of ``square(deviation from the old mean, from the new mean)``."""
+    mean, deviations = 0.0, 0.0
+    for k, sample in enumerate(samples, start=1):
+        before = sample - mean
+        mean = mean + before / k
+        deviations = deviations + square(before, sample - mean)
+    return mean, np.sqrt(deviations / (k - 1))
+
+
+def _spread_picture(expected: list[np.ndarray], came: list[np.ndarray]) -> plots.Picture:
+    panels = {"your spread": came[1], "expected spread": expected[1]}
+    figure = plots.images(panels, vmin=0, vmax=expected[1].max(), side=2.0)
+    return plots.show(figure, "Your second result beside the expected one, the standard deviation, black for 0.")
+
+
+def _within(factor: float, distance: np.ndarray, sd: np.ndarray) -> float:
+    return (distance <= factor * sd).mean()
+
+
+def _coverage_inputs() -> tuple:
+    rng = np.random.default_rng(0)
+    middle = rng.normal(0, 1, (48, 48))
+    return middle + rng.normal(0, 1, middle.shape), middle + rng.normal(0, 1, (5, *middle.shape)), 1.2
+
+
+EXERCISES = {
+    "running_mean_std": Exercise(
+        running_mean_std_answer,
+        _samples_inputs,
+        {
+            "divided by n": (
+                lambda x: (np.mean(x, axis=0), np.std(x, axis=0)),
+                "The standard deviation is divided by n; by n - 1 its square is right on average.",
+            ),
+            "variance": (
+                lambda x: (np.mean(x, axis=0), np.var(x, axis=0, ddof=1)),
+                "The second result is the variance; take its square root.",
+            ),
+            "over pixels": (
+                lambda x: (np.mean(x, axis=0), np.full_like(x[0], np.std(x, ddof=1))),
+                "The spread is over all pixels together; each pixel has its own, over the samples.",
+            ),
+            "standard error": (
+                lambda x: (np.mean(x, axis=0), np.std(x, axis=0, ddof=1) / np.sqrt(len(x))),
+                "This is the standard error, by how much the mean scatters; the spread of the samples was asked for.",
+            ),
+            "old mean squared": (
+                lambda x: _running(x, lambda old, new: old**2),
+                "You square the deviation from the old mean, which is too large; multiply it by that from the new one.",
+            ),
+            "new mean squared": (
+                lambda x: _running(x, lambda old, new: new**2),
+                "You square the deviation from the new mean, which is too small; multiply it by that from the old one.",
+            ),
+        },
+        "Keep the mean so far and the sum of squared deviations from it. With sample k the mean moves by a k-th of "
+        "sample - mean, and the sum grows by that deviation times the deviation from the new mean.",
+        _spread_picture,
+    ),
+    "averaging_bound": Exercise(
+        averaging_bound_answer,
+        lambda: (15,),
+        {
+            "camera frames": (
+                lambda k: 10 * np.log10(k),
+                "This is the gain of k camera frames, which differ in noise alone; samples differ in what is unknown.",
+            ),
+            "upside down": (lambda k: -averaging_bound_answer(k), "The sign is wrong: a smaller error is a gain."),
+            "20 for 10": (
+                lambda k: 2 * averaging_bound_answer(k),
+                "A factor 20 is for amplitudes; squared errors take 10.",
+            ),
+            "natural logarithm": (
+                lambda k: 10 * np.log(2 * k / (k + 1)),
+                "This is the natural logarithm; decibels take that to the base 10.",
+            ),
+            "what is missing": (
+                lambda k: 10 * np.log10(1 + 1 / k),
+                "This is what the mean of k still lacks to the best; the gain over one sample was asked for.",
+            ),
+        },
+        "One exact sample has squared error 2 MMSE, the mean of k has MMSE (1 + 1/k).",
+    ),
+    "spread_skill": Exercise(
+        spread_skill_answer,
+        lambda: (np.zeros((8, 8)), np.random.default_rng(0).normal(0.5, 1, (4, 8, 8))),
+        {
+            "not corrected": (
+                lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x.mean(axis=0) - truth) ** 2).mean(),
+                "The error of the mean of K still holds V/K of the samples' own variance; take that off to get B.",
+            ),
+            "upside down": (
+                lambda truth, x: 1 / spread_skill_answer(truth, x),
+                "This is B/V; spread over skill is V/B.",
+            ),
+            "divided by n": (
+                lambda truth, x: (
+                    x.var(axis=0).mean()
+                    / (((x.mean(axis=0) - truth) ** 2).mean() - x.var(axis=0).mean() / len(x))
+                ),
+                "The variance of the samples needs n - 1 in the denominator (ddof=1).",
+            ),
+            "over pixels": (
+                lambda truth, x: x.var(ddof=1) / (((x.mean(axis=0) - truth) ** 2).mean() - x.var(ddof=1) / len(x)),
+                "The variance is over all pixels and samples together; take it over the samples (axis 0).",
+            ),
+            "error of single samples": (
+                lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x - truth) ** 2).mean(),
+                "You divide by the error of single samples, which is B + V; B is that of their mean, without its V/K.",
+            ),
+        },
+        "V is the mean variance of the samples; the mean of K has the error B + V/K.",
+    ),
+    "coverage": Exercise(
+        coverage_answer,
+        _coverage_inputs,
+        {
+            "mean taken as exact": (
+                lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), x.std(axis=0, ddof=1)),
+                "The interval is too narrow: the mean of K samples scatters too, so the variance is V + V/K.",
+            ),
+            "standard error": (
+                lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), x.std(axis=0, ddof=1) / len(x) ** 0.5),
+                "This is the interval of the mean, V/K alone. The truth scatters about it as a whole sample does.",
+            ),
+            "one side": (
+                lambda truth, x, f: _within(f, truth - x.mean(axis=0), (1 + 1 / len(x)) ** 0.5 * x.std(axis=0, ddof=1)),
+                "A truth far below the mean counts as covered; take the absolute difference.",
+            ),
+            "outside": (
+                lambda truth, x, f: 1 - coverage_answer(truth, x, f),
+                "This is the share outside; the share inside was asked for.",
+            ),
+            "divided by n": (
+                lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), (1 + 1 / len(x)) ** 0.5 * x.std(axis=0)),
+                "The standard deviation needs n - 1 in the denominator (ddof=1).",
+            ),
+            "one interval for all": (
+                lambda truth, x, f: _within(
+                    f, np.abs(truth - x.mean(axis=0)), (1 + 1 / len(x)) ** 0.5 * x.std(axis=0, ddof=1).mean()
+                ),
+                "You use the mean spread everywhere; each pixel has its own.",
+            ),
+        },
+        "The truth minus the mean of K samples has the variance V + V/K. Compare its absolute value with factor times "
+        "the root of that, pixel by pixel, and take the mean of True and False.",
+    ),
+}  # fmt: skip

@@ -1,0 +1,177 @@
+"""Exercises of chapter 4: how far a network sees, what it is told of the noise level, and its residual block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import mul
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpm_micro.teach.exercise import Exercise
+from ddpm_micro.unet import Conv
+
+Layer = Callable[[Tensor], Tensor]
+
+
+def _features_inputs() -> tuple:
+    generator = torch.Generator().manual_seed(0)
+    frequencies, phases = torch.randn(6, generator=generator), torch.rand(6, generator=generator)
+    return torch.tensor([-1.0, 0.0, 0.7, 2.0]), frequencies, phases
+
+
+def _block_inputs() -> tuple:
+    """Activations of unit magnitude, and two convolutions that keep it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        x, scale = torch.randn(2, 6, 8, 8), 1 + 0.3 * torch.randn(2, 6, 1, 1)
+        conv_0, conv_1 = Conv(6, 6, 3).requires_grad_(False), Conv(6, 6, 3).requires_grad_(False)
+    # As plain functions, since the comparison of inputs passes over these.
+    return x, scale, lambda y: conv_0(y), lambda y: conv_1(y)
+
+
+def receptive_field_answer(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Width in pixels of what one output of a stack of layers can depend on."""
+    width, jump = 1, 1  # jump: pixels of the image between neighbours of the present layer
+    for kernel, stride in zip(kernels, strides, strict=True):
+        width += (kernel - 1) * jump
+        jump *= stride
+    return width
+
+
+def fourier_features_answer(level: Tensor, frequencies: Tensor, phases: Tensor) -> Tensor:
+    """Waves of the noise level, (B,) -> (B, features), each of mean square 1 over all phases."""
+    return math.sqrt(2) * torch.cos(2 * math.pi * (level[:, None] * frequencies + phases))
+
+
+def residual_block_answer(x: Tensor, scale: Tensor, conv_0: Layer, conv_1: Layer) -> Tensor:
+    """`ddpm_micro.unet.Block` where input and output have the same channels, before its last normalisation."""
+    y = conv_0(F.silu(x) / 0.596)
+    y = conv_1(F.silu(scale * y) / 0.596)
+    return (0.7 * x + 0.3 * y) / math.sqrt(0.7**2 + 0.3**2)
+
+
+def _summed(kernels: Sequence[int], jumps: Sequence[int]) -> int:
+    return 1 + sum((kernel - 1) * jump for kernel, jump in zip(kernels, jumps, strict=True))
+
+
+def _block(
+    x: Tensor,
+    scale: Tensor,
+    conv_0: Layer,
+    conv_1: Layer,
+    *,
+    silu_first: bool = True,
+    gain: float = 1 / 0.596,
+    scale_last: bool = False,
+    weights: tuple[float, float] = (0.7, 0.3),
+    norm: float = math.hypot(0.7, 0.3),
+) -> Tensor:
+    """The block with one thing in it done otherwise."""
+    y = conv_0(F.silu(x) * gain if silu_first else x)
+    y = conv_1(scale * F.silu(y) * gain if scale_last else F.silu(scale * y) * gain)
+    return (weights[0] * x + weights[1] * y) / norm
+
+
+EXERCISES = {
+    "receptive_field": Exercise(
+        receptive_field_answer,
+        lambda: ([3, 5, 2, 3, 2, 3, 3], [1, 1, 2, 1, 2, 1, 1]),
+        {
+            "strides left out": (
+                lambda kernels, strides: _summed(kernels, [1] * len(kernels)),
+                "The strides do nothing here: after a layer of stride 2 the step to the next is 2 pixels of the image.",
+            ),
+            "own stride counted": (
+                lambda kernels, strides: _summed(kernels, list(accumulate(strides, mul))),
+                "The stride of a layer spreads the layers after it, not the layer itself; multiply after adding.",
+            ),
+            "only the stride before": (
+                lambda kernels, strides: _summed(kernels, [1, *strides[:-1]]),
+                "Only the stride just before a layer counts here; all strides before it multiply.",
+            ),
+            "strides added": (
+                lambda kernels, strides: _summed(kernels, list(accumulate([1, *(s - 1 for s in strides[:-1])]))),
+                "The strides are added; two layers of stride 2 make a step of 2 x 2 = 4 pixels, three of 8.",
+            ),
+            "whole kernels": (
+                lambda kernels, strides: receptive_field_answer([kernel + 1 for kernel in kernels], strides),
+                "A whole kernel is added for each layer; one of its pixels is there already, so it adds kernel - 1.",
+            ),
+            "begins at 0": (
+                lambda kernels, strides: receptive_field_answer(kernels, strides) - 1,
+                "One short: without any layer an output sees 1 pixel, itself.",
+            ),
+        },
+        "Keep two numbers: the width so far, from 1, and the pixels between neighbours, from 1. Which changes first?",
+    ),
+    "fourier_features": Exercise(
+        fourier_features_answer,
+        _features_inputs,
+        {
+            "no 2 pi": (
+                lambda level, f, phases: math.sqrt(2) * torch.cos(level[:, None] * f + phases),
+                "The 2 pi is missing: frequencies and phases count whole turns, cos takes radians.",
+            ),
+            "phase outside": (
+                lambda level, f, phases: math.sqrt(2) * torch.cos(2 * math.pi * level[:, None] * f + phases),
+                "The phase is not multiplied by 2 pi; it is a part of a turn, so it belongs within the brackets.",
+            ),
+            "no phase": (
+                lambda level, f, phases: fourier_features_answer(level, f, 0 * phases),
+                "The phases are left out: then all waves are at their crest at level 0, where they say the same.",
+            ),
+            "no root of 2": (
+                lambda level, f, phases: fourier_features_answer(level, f, phases) / math.sqrt(2),
+                "The factor sqrt(2) is missing: the mean square of a cosine is 1/2, and 1 is wanted.",
+            ),
+            "sine": (
+                lambda level, f, phases: fourier_features_answer(level, f, phases - 0.25),
+                "This is the sine. With phases at random it would serve as well, but the check wants the cosine.",
+            ),
+        },
+        "level[:, None] has the shape (B, 1); times frequencies, shape (F,), it is (B, F).",
+    ),
+    "residual_block": Exercise(
+        residual_block_answer,
+        _block_inputs,
+        {
+            "plain sum": (
+                lambda *a: _block(*a, weights=(1, 1), norm=1),
+                "You add x and y as they are: the variance of the sum is 2, and doubles again with every block.",
+            ),
+            "sum not scaled": (
+                lambda *a: _block(*a, norm=1),
+                "The weighted sum is not divided by sqrt(0.7² + 0.3²): each block would shrink what it is given.",
+            ),
+            "divided by the square": (
+                lambda *a: _block(*a, norm=0.7**2 + 0.3**2),
+                "You divide by 0.7² + 0.3², the variance; the sum must be divided by its root.",
+            ),
+            "weights swapped": (
+                lambda *a: _block(*a, weights=(0.3, 0.7)),
+                "The weights are swapped: x keeps 0.7, so that the block changes it a little; the branch gets 0.3.",
+            ),
+            "SiLU shrinks": (
+                lambda *a: _block(*a, gain=1.0),
+                "SiLU's output is not divided by 0.596; each SiLU then loses two fifths of the magnitude.",
+            ),
+            "no first SiLU": (
+                lambda *a: _block(*a, silu_first=False),
+                "conv_0 is given x itself; in this block a SiLU stands before each convolution.",
+            ),
+            "scale after SiLU": (
+                lambda *a: _block(*a, scale_last=True),
+                "The scale comes after the second SiLU; it belongs before, where it decides how strongly SiLU bends.",
+            ),
+            "noise level ignored": (
+                lambda x, scale, conv_0, conv_1: residual_block_answer(x, torch.ones_like(scale), conv_0, conv_1),
+                "scale is not used: the block does not know the noise level.",
+            ),
+        },
+        "First y, in two lines; each takes a SiLU, divides it by 0.596 and convolves. Then the sum with x.",
+    ),
+}  # fmt: skip

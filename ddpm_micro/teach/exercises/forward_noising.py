@@ -1,0 +1,73 @@
+"""Exercises of chapter 2: noise an image to any step, and say how much of it is left."""
+
+from __future__ import annotations
+
+import torch
+
+from ddpm_micro import intensity, schedule, simulate
+from ddpm_micro.teach.exercise import Exercise
+from ddpm_micro.teach.exercises.inputs import SCHEDULE, T, mixed
+from ddpm_micro.teach.exercises.pictures import beside
+
+
+def _q_sample_inputs() -> tuple:
+    """Cell membranes three times, 32 px, for a step with little noise, one with about half, one with much."""
+    high = simulate.make_pairs("zebrafish", 1, size=32, seed=7).high[0]
+    x0 = torch.from_numpy(intensity.Percentiles().fit(high).apply(high)).float().repeat(3, 1, 1, 1)
+    return SCHEDULE, x0, torch.tensor(T), torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+
+
+def snr_answer(alpha_bar: torch.Tensor) -> torch.Tensor:
+    """Signal-to-noise ratio of an image of unit power: variance of the image over that of the noise."""
+    return alpha_bar / (1 - alpha_bar)
+
+
+EXERCISES = {
+    "q_sample": Exercise(
+        schedule.q_sample,
+        _q_sample_inputs,
+        {
+            "root forgotten": (
+                lambda s, x0, t, eps: mixed(s, x0, t, eps, 2),
+                "You mix with alpha_bar and 1 - alpha_bar; their square roots keep the variance at 1.",
+            ),
+            "rates swapped": (
+                lambda s, x0, t, eps: mixed(s, x0, t, eps, 1, swap=True),
+                "Signal and noise rate are swapped: at small t the image must be nearly clean.",
+            ),
+            "t off by one": (
+                lambda s, x0, t, eps: schedule.q_sample(s, x0, t - 1, eps),
+                "This is the image one step earlier: in code t starts at 0, and alpha_bar[0] already has some noise.",
+            ),
+            "noise not turned down": (
+                lambda s, x0, t, eps: schedule.q_sample(s, x0, t, 0 * eps) + eps,
+                "The noise is added in full at every step; multiply it by the noise rate sqrt(1 - alpha_bar).",
+            ),
+        },
+        "Read the signal rate sqrt(alpha_bar_t) from the schedule, shape it (B, 1, 1, 1), and mix x0 with eps.",
+        picture=beside(*(f"t = {t}" for t in T)),
+    ),
+    "snr": Exercise(
+        snr_answer,
+        lambda: (SCHEDULE.alphas_cumprod[[5, 20, 35, 45]],),
+        {
+            "amplitudes": (
+                lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).sqrt(),
+                "This is the ratio of the two rates; the SNR is that of the variances, without the root.",
+            ),
+            "upside down": (
+                lambda alpha_bar: (1 - alpha_bar) / alpha_bar,
+                "This is noise over signal: it would grow with t.",
+            ),
+            "signal alone": (
+                lambda alpha_bar: alpha_bar.clone(),
+                "This is the variance of the image alone; divide it by that of the noise, 1 - alpha_bar.",
+            ),
+            "decibels": (
+                lambda alpha_bar: 10 * torch.log10(alpha_bar / (1 - alpha_bar)),
+                "This is the SNR in decibels; the plain ratio is asked for.",
+            ),
+        },
+        "The image has the variance alpha_bar in x_t, and the noise has the rest of 1.",
+    ),
+}  # fmt: skip

@@ -1,0 +1,137 @@
+"""Exercises of chapter 6: from noise back to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ddpm_micro import intensity, schedule, simulate
+from ddpm_micro.schedule import NoiseSchedule, q_posterior, rates, to_eps
+from ddpm_micro.teach.exercise import Exercise
+from ddpm_micro.teach.exercises.inputs import SCHEDULE
+from ddpm_micro.teach.exercises.pictures import beside
+
+T, BEFORE = (15, 32, 45), (5, 20, 38)  # three items: little noise, about half, much; long steps, so that slips are seen
+JUMPS = beside(*(f"{t} to {s}" for t, s in zip(T, BEFORE, strict=True)))
+
+
+def _images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cell membranes, 32 px, as the denoiser's answer; the noisy state; two times; and fresh noise."""
+    high = simulate.make_pairs("zebrafish", 1, size=32, seed=7).high[0]
+    x0_hat = torch.from_numpy(intensity.Percentiles().fit(high).apply(high)).float().repeat(3, 1, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    eps, noise = (torch.randn(x0_hat.shape, generator=generator) for _ in range(2))
+    t, before = torch.tensor(T), torch.tensor(BEFORE)
+    return x0_hat, schedule.q_sample(SCHEDULE, x0_hat, t, eps), t, before, noise
+
+
+def _reverse_inputs() -> tuple:
+    return SCHEDULE, *_images()
+
+
+def _ddim_inputs() -> tuple:
+    return SCHEDULE, *_images()[:-1]
+
+
+def reverse_step_answer(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any, noise: Any) -> Any:
+    """One ancestral step from t to ``before``: a draw from q(x_before | x_t, x0_hat)."""
+    mean, variance = q_posterior(s, x0_hat, x_t, t, before)
+    return mean + variance.sqrt() * noise
+
+
+def ddim_step_answer(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any) -> Any:
+    """One DDIM step from t to ``before``: take the noise out of x_t, and put less of the same noise back."""
+    eps_hat = to_eps(s, x0_hat, x_t, t)
+    signal_rate, noise_rate = rates(s, before, x_t)
+    return signal_rate * x0_hat + noise_rate * eps_hat
+
+
+def _step(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any, scale: Callable[[Any], Any], noise: Any) -> Any:
+    mean, variance = q_posterior(s, x0_hat, x_t, t, before)
+    return mean + scale(variance) * noise
+
+
+def _mix(s: Any, x0_hat: Any, eps: Any, before: Any, power: int = 1) -> Any:
+    signal_rate, noise_rate = rates(s, before, x0_hat)
+    return signal_rate**power * x0_hat + noise_rate**power * eps
+
+
+EXERCISES = {
+    "reverse_step": Exercise(
+        reverse_step_answer,
+        _reverse_inputs,
+        {
+            "no noise": (
+                lambda s, x0, x, t, b, n: _step(s, x0, x, t, b, lambda v: 0 * v, n),
+                "This is the mean alone; without fresh noise the state has less than its step says: too smooth.",
+            ),
+            "variance for its root": (
+                lambda s, x0, x, t, b, n: _step(s, x0, x, t, b, lambda v: v, n),
+                "You scale the noise by the variance; it takes the standard deviation, its square root.",
+            ),
+            "noise in full": (
+                lambda s, x0, x, t, b, n: _step(s, x0, x, t, b, lambda v: 1, n),
+                "The fresh noise is not turned down; multiply it by the root of the variance.",
+            ),
+            "jump to x0": (
+                lambda s, x0, x, t, b, n: schedule.q_sample(s, x0, b, n),
+                "This noises x0_hat afresh and forgets x_t; the posterior weighs both.",
+            ),
+        },
+        "schedule.q_posterior gives mean and variance of the step.",
+        picture=JUMPS,
+    ),
+    "ddim_step": Exercise(
+        ddim_step_answer,
+        _ddim_inputs,
+        {
+            "stands still": (
+                lambda s, x0, x, t, b: _mix(s, x0, to_eps(s, x0, x, t), t),
+                "You mix x_t again and stay where you are; the new state takes the rates of the earlier step.",
+            ),
+            "x_t for the noise": (
+                lambda s, x0, x, t, b: _mix(s, x0, x, b),
+                "You put x_t where the noise belongs; x_t holds the image too. Take it out with to_eps.",
+            ),
+            "root forgotten": (
+                lambda s, x0, x, t, b: _mix(s, x0, to_eps(s, x0, x, t), b, power=2),
+                "You mix with alpha_bar and 1 - alpha_bar; the rates are their square roots.",
+            ),
+            "posterior mean": (
+                lambda s, x0, x, t, b: q_posterior(s, x0, x, t, b)[0],
+                "This is the mean of the ancestral step, which counts on fresh noise; DDIM keeps the old noise.",
+            ),
+        },
+        "First to_eps(schedule, x0_hat, x_t, t), then mix x0_hat and that noise with rates(schedule, before, x_t).",
+        picture=JUMPS,
+    ),
+    "timesteps": Exercise(
+        NoiseSchedule.timesteps,
+        lambda: (SCHEDULE, 7),
+        {
+            "from T": (
+                lambda s, n: s.timesteps(n) + 1,
+                "These are the steps as on paper, 1 to T; in code they are one lower, and the first is T - 1.",
+            ),
+            "leading": (
+                lambda s, n: s.timesteps(n) - s.timesteps(n)[-1],
+                "These end at 0 and begin too late: at the first step some image is expected, and there is only noise.",
+            ),
+            "both ends": (
+                lambda s, n: torch.linspace(s.num_train_timesteps - 1, 0, n).round().long(),
+                "These end at 0, so that the last jump, to the clean image, is far shorter than the others.",
+            ),
+            "upwards": (
+                lambda s, n: s.timesteps(n).flip(0),
+                "The order is that of noising; sampling begins with the noisiest step.",
+            ),
+            "cut off": (
+                lambda s, n: torch.tensor([int(s.num_train_timesteps * (n - i) / n) - 1 for i in range(n)]),
+                "You cut the fractions off; round to the nearest step.",
+            ),
+        },
+        "On paper the steps are T, T - T/n, T - 2T/n, ..., T/n. Round them, and take off 1.",
+    ),
+}  # fmt: skip

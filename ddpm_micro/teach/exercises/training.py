@@ -1,0 +1,148 @@
+"""Exercises of chapter 5: what goes on round the network while it is trained."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from ddpm_micro.data import dihedral
+from ddpm_micro.teach import plots
+from ddpm_micro.teach.exercise import Exercise
+from ddpm_micro.teach.exercises.pictures import beside
+
+
+def augment_answer(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Turn both images by quarter turns, then flip both left to right if asked to."""
+    symmetry = turns + 4 * flip
+    return dihedral(x0, symmetry), dihedral(cond, symmetry)
+
+
+def learning_rate_answer(step: np.ndarray, steps: int, peak: float, warmup: int) -> np.ndarray:
+    """A straight rise over ``warmup`` steps under half a cosine from ``peak`` to 0 over all ``steps``."""
+    return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+
+
+def ema_update_answer(average: np.ndarray, current: np.ndarray, decay: float) -> np.ndarray:
+    """The average after one more step: mostly what it was, and a little of the weights of now."""
+    return decay * average + (1 - decay) * current
+
+
+def _augment_inputs() -> tuple:
+    # A bent bar, which looks different after each turn and flip; the condition is the same bar with noise.
+    x0 = np.zeros((8, 8))
+    x0[1:6, 2], x0[5, 2:5] = 1.0, 1.0
+    return x0, x0 + np.random.default_rng(0).normal(0, 0.2, x0.shape), 1, True
+
+
+def _learning_rate_inputs() -> tuple:
+    return np.arange(0, 1000, 20), 1000, 0.01, 100
+
+
+def _learning_rate_picture(expected: list[np.ndarray], came: list[np.ndarray]) -> plots.Picture:
+    figure, ax = plt.subplots(figsize=(4.5, 2.6), layout="constrained")
+    step = _learning_rate_inputs()[0]
+    ax.plot(step, expected[0], color="black", label="expected")
+    ax.plot(step, came[0], "--", color="#D55E00", label="yours")
+    ax.set(xlabel="step", ylabel="learning rate")
+    ax.legend()
+    return plots.show(figure, alt="The expected learning rate rises and then falls to 0; yours is dashed.")
+
+
+def _ema_inputs() -> tuple:
+    average, current = np.random.default_rng(0).normal(size=(2, 4, 3))
+    return average, current, 0.9
+
+
+EXERCISES = {
+    "augment": Exercise(
+        augment_answer,
+        _augment_inputs,
+        {
+            "changes nothing": (
+                lambda x0, cond, turns, flip: (x0, cond),
+                "Nothing has changed: np.rot90 and slicing return a new image, so use what they return.",
+            ),
+            "only x0": (
+                lambda x0, cond, turns, flip: (dihedral(x0, turns + 4 * flip), cond),
+                "Only x0 has moved: cond no longer shows the same place, and the pair teaches nothing.",
+            ),
+            "different turns": (
+                lambda x0, cond, turns, flip: (dihedral(x0, turns + 4 * flip), dihedral(cond, -turns % 4 + 4 * flip)),
+                "x0 and cond are turned differently; pixel for pixel they must show the same place.",
+            ),
+            "no flip": (
+                lambda x0, cond, turns, flip: (dihedral(x0, turns), dihedral(cond, turns)),
+                "Both are turned and neither is flipped; with turns alone four of the eight symmetries are missing.",
+            ),
+            "flip first": (
+                lambda x0, cond, turns, flip: tuple(np.rot90(i[:, ::-1] if flip else i, turns) for i in (x0, cond)),
+                "You flip before you turn, or flip top to bottom. Turn first, then flip left to right: [:, ::-1].",
+            ),
+        },
+        "np.rot90(image, turns), then image[:, ::-1] if flip; the same for both images.",
+        beside("x0", "cond"),
+    ),
+    "learning_rate": Exercise(
+        learning_rate_answer,
+        _learning_rate_inputs,
+        {
+            "no warm-up": (
+                lambda step, steps, peak, warmup: learning_rate_answer(step, steps, peak, 1),
+                "There is no warm-up: the first steps, where the gradient is least to be trusted, have the full rate.",
+            ),
+            "comes back": (
+                lambda step, steps, peak, warmup: (
+                    peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(2 * np.pi * step / steps))
+                ),
+                "The cosine has a whole period: the rate is 0 half-way and comes back to its peak. Take half a period.",
+            ),
+            "below zero": (
+                lambda step, steps, peak, warmup: peak * np.minimum((step + 1) / warmup, np.cos(np.pi * step / steps)),
+                "A bare cosine ends at -1, and a negative rate climbs the loss; shift and halve it: 0.5 + 0.5 cos.",
+            ),
+            "larger of the two": (
+                lambda step, steps, peak, warmup: (
+                    peak * np.maximum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+                ),
+                "You take the larger of the two, which grows without end; take the smaller.",
+            ),
+            "first step lost": (
+                lambda step, steps, peak, warmup: (
+                    peak * np.minimum(step / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+                ),
+                "At step 0 the rate is 0, and a step is wasted: steps count from 0 here, so rise with step + 1.",
+            ),
+            "product": (
+                lambda step, steps, peak, warmup: (
+                    peak * np.minimum((step + 1) / warmup, 1) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
+                ),
+                "You multiply rise and cosine. That would train as well, but here the smaller of the two is asked for.",
+            ),
+        },
+        "np.minimum of the rise (step + 1) / warmup and of 0.5 + 0.5 np.cos(np.pi * step / steps), times peak.",
+        _learning_rate_picture,
+    ),
+    "ema_update": Exercise(
+        ema_update_answer,
+        _ema_inputs,
+        {
+            "rates swapped": (
+                lambda average, current, decay: ema_update_answer(current, average, decay),
+                "The two are swapped: with decay 0.9 nine tenths must come from the average.",
+            ),
+            "adds up": (
+                lambda average, current, decay: average + (1 - decay) * current,
+                "The factors must add up to 1; without decay in front of the average it grows step by step.",
+            ),
+            "plain mean": (
+                lambda average, current, decay: (average + current) / 2,
+                "This is the mean of the two, which forgets half at each step; use decay.",
+            ),
+            "nothing new": (
+                lambda average, current, decay: average.copy(),
+                "The average stays as it was; a share 1 - decay of the current weights belongs in it.",
+            ),
+        },
+        "decay times the average and 1 - decay times the current weights: the factors add up to 1.",
+    ),
+}  # fmt: skip

@@ -1,0 +1,101 @@
+"""Exercises of chapter 9: back to grey levels, and counts that carry their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from ddpm_micro.teach.exercise import Exercise
+
+
+def scale_back_answer(mean: np.ndarray, std: np.ndarray, offset: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Network values to grey levels: a mean is stretched and moved, a spread is stretched alone."""
+    return mean * scale + offset, std * scale
+
+
+def count_spread_answer(samples: Sequence[np.ndarray], count: Callable[[np.ndarray], int]) -> tuple[float, float]:
+    """Mean and standard deviation (n - 1) of what is counted in each sample."""
+    counts = [count(sample) for sample in samples]
+    return float(np.mean(counts)), float(np.std(counts, ddof=1))
+
+
+def _scale_back_inputs() -> tuple:
+    rng = np.random.default_rng(0)
+    return rng.uniform(-1, 1, (4, 4)), rng.uniform(0.05, 0.3, (4, 4)), 120.0, 35.0
+
+
+def _count_inputs() -> tuple:
+    """Five images of up to four spots, the fainter of which are in some of them alone, and what counts them."""
+    samples = np.zeros((5, 16, 16))
+    samples[:, 3, 3] = samples[:, 3, 12] = 1
+    samples[:2, 12, 3] = samples[1:3, 12, 12] = 1
+    return list(samples), lambda image: ndimage.label(image > 0.5)[1]
+
+
+EXERCISES = {
+    "scale_back": Exercise(
+        scale_back_answer,
+        _scale_back_inputs,
+        {
+            "offset on the spread": (
+                lambda mean, std, offset, scale: (mean * scale + offset, std * scale + offset),
+                "The spread is moved by the offset too; but it is a difference between samples, so the offset cancels.",
+            ),
+            "spread left alone": (
+                lambda mean, std, offset, scale: (mean * scale + offset, std.copy()),
+                "The spread is still in network values; it is stretched by the scale like the image.",
+            ),
+            "variance": (
+                lambda mean, std, offset, scale: (mean * scale + offset, std * scale**2),
+                "The spread is multiplied by the scale squared, which is right for a variance; this is its root.",
+            ),
+            "offset first": (
+                lambda mean, std, offset, scale: ((mean + offset) * scale, std * scale),
+                "The offset is added before stretching; on the way in it was taken off first, so now it comes last.",
+            ),
+            "the way in": (
+                lambda mean, std, offset, scale: ((mean - offset) / scale, std / scale),
+                "This is the way from grey levels to network values; turn it round.",
+            ),
+        },
+        "On the way in: value = (grey - offset) / scale. Solve for grey; then ask what that does to a difference.",
+    ),
+    "count_spread": Exercise(
+        count_spread_answer,
+        _count_inputs,
+        {
+            "counted in the mean": (
+                lambda samples, count: (float(count(np.mean(samples, axis=0))), 0.0),
+                "You count in the mean image, which hides what only some samples have; count in each sample.",
+            ),
+            "divided by n": (
+                lambda samples, count: (
+                    count_spread_answer(samples, count)[0],
+                    float(np.std([count(s) for s in samples])),
+                ),
+                "The standard deviation is divided by n; with n - 1 (ddof=1) its square is right on average.",
+            ),
+            "standard error": (
+                lambda samples, count: (
+                    count_spread_answer(samples, count)[0],
+                    count_spread_answer(samples, count)[1] / np.sqrt(len(samples)),
+                ),
+                "This is the error of the mean count, which shrinks with K; asked is how far single samples differ.",
+            ),
+            "variance": (
+                lambda samples, count: (
+                    count_spread_answer(samples, count)[0],
+                    count_spread_answer(samples, count)[1] ** 2,
+                ),
+                "The second result is the variance; take its square root, to have a number of spots.",
+            ),
+            "first sample": (
+                lambda samples, count: (float(count(samples[0])), count_spread_answer(samples, count)[1]),
+                "The first number is the count in one sample; take the mean of the counts.",
+            ),
+        },
+        "First make a list of counts, one a sample; then np.mean of it, and np.std of it with ddof=1.",
+    ),
+}  # fmt: skip
