@@ -1,0 +1,33 @@
+"""A Sphinx extension: the book's sliders need no kernel, its pages no other host, and a chapter runs when it has to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODE = "frames"  # see ddpm_micro.teach.slider
+
+
+def fingerprint() -> str:
+    """A name for what a chapter's outputs depend on besides its cells: the package with its weights, and the mode."""
+    digest = hashlib.sha256(MODE.encode())
+    for file in sorted((ROOT / "ddpm_micro").rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return f"{MODE}-{digest.hexdigest()[:16]}"
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    os.environ["DDPM_MICRO_SLIDERS"] = MODE  # the kernels inherit it
+    # The cache of its own accord looks at a notebook's cells alone.
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / fingerprint())
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", configure, priority=0)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,24 @@
+"""A real browser for the tests of what readers see: Debian's chromium, or any other Chrome there is."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No sandbox, since tests may run as root in a container; and nothing that a browser asks the world for by itself.
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser, closed at the end; the test is skipped where there is none."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"a browser wanted: install one of {', '.join(NAMES)} (Debian, Ubuntu: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
+        yield browser
+        browser.close()

@@ -1,0 +1,231 @@
+"""The built book in a real browser: sliders, accessibility, no other host, links, sizes. `make book` builds it."""
+
+import functools
+import html.parser
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import chromium
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parent.parent
+BOOK = ROOT / "book" / "_build" / "html"
+PAGES = sorted(
+    p.relative_to(BOOK).as_posix() for p in BOOK.rglob("*.html") if not p.relative_to(BOOK).parts[0].startswith("_")
+)
+CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
+MEGABYTES = 1.5
+FORWARDS = "index.html"  # sends the reader on to book/index.html
+
+# Every slider of a page, from one end to the other: (name, [what is shown after each key]).
+SLIDERS = "document.querySelectorAll('.frame-strip input[type=range]')"
+SHOWN = """slider => { const strip = slider.closest('.frame-strip'), image = strip.querySelector('img');
+    return [image.src, image.alt, slider.getAttribute('aria-valuetext'), strip.querySelector('output').textContent]; }"""
+
+
+class Tags(html.parser.HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+@functools.cache
+def tags(page: Path) -> list[tuple[str, dict[str, str | None]]]:
+    return Tags(page.read_text("utf-8")).tags
+
+
+@pytest.fixture(scope="module", autouse=True)
+def book() -> None:
+    if not PAGES:
+        pytest.skip("the built book wanted: make book")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The book behind a server, as on the web."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=BOOK))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+class Visit:
+    """A page as a reader has it open, with all that it asked for."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.asked: list[str] = []
+        self.failed: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("requestfailed", lambda request: self.failed.append(request.url))
+        self.page.on("response", lambda answer: self.failed.append(answer.url) if answer.status >= 400 else None)
+        self.page.on("pageerror", lambda error: self.failed.append(str(error)))
+        self.page.goto(url, wait_until="load")
+        if self.page.locator(".math").count():
+            self.page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
+            self.page.evaluate("MathJax.startup.promise.then(() => true)")
+        self.page.wait_for_load_state("networkidle")
+
+
+@pytest.fixture(scope="module", params=[page for page in PAGES if page != FORWARDS] or ["no book"])
+def visit(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Visit]:
+    """One page, opened once for all tests of it."""
+    opened = Visit(browser, site + request.param)
+    yield opened
+    opened.page.close()
+
+
+def check_sliders(page: Page, steps: int | None = None) -> None:
+    for slider in page.query_selector_all(".frame-strip input[type=range]"):
+        slider.focus()
+        page.keyboard.press("Home")
+        seen = [slider.evaluate(SHOWN)]
+        for _ in range(steps or int(slider.get_attribute("max"))):
+            page.keyboard.press("ArrowRight")
+            seen.append(slider.evaluate(SHOWN))
+        for number, what in enumerate(("picture", "alternative text", "aria-valuetext", "value beside the label")):
+            assert len({one[number] for one in seen}) == len(seen), (
+                f"{slider.get_attribute('id')}: a key left the {what} as it was"
+            )
+        assert all(value == text for _, _, value, text in seen)
+
+
+def check_math(page: Page) -> None:
+    formulas = page.locator("span.math, div.math")
+    assert page.locator("span.math mjx-container, div.math mjx-container").count() >= formulas.count()
+    assert page.locator("mjx-merror").count() == 0
+
+
+def test_a_page_asks_nobody_else(visit: Visit, site: str) -> None:
+    assert [url for url in visit.asked if not url.startswith((site, "data:", "blob:"))] == []
+    assert visit.failed == []
+    check_math(visit.page)
+
+
+def test_every_slider_moves_by_keyboard(visit: Visit) -> None:
+    check_sliders(visit.page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_accessible(visit: Visit, theme: str) -> None:
+    visit.page.evaluate(
+        "theme => { document.documentElement.dataset.theme = document.documentElement.dataset.mode = theme }", theme
+    )
+    found = [v for v in Axe().run(visit.page).response["violations"] if v["impact"] in {"serious", "critical"}]
+    report = [
+        f"{v['id']}: {v['help']}\n    {node['html'][:200]}\n    {node['failureSummary'][:300]}"
+        for v in found
+        for node in v["nodes"][:3]
+    ]
+    assert not found, "\n".join(report)
+
+
+def test_figures_stay_on_white_in_the_dark(visit: Visit) -> None:
+    visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    behind = "images => images.map(image => getComputedStyle(image).backgroundColor)"
+    assert set(visit.page.locator("img[src^='data:image/webp']").evaluate_all(behind)) <= {"rgb(255, 255, 255)"}
+
+
+def test_a_telephone_shows_the_whole_width(visit: Visit) -> None:
+    before = visit.page.viewport_size
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    wide = """() => [document.documentElement.scrollWidth, [...document.querySelectorAll('article *')]
+        .filter(e => e.getBoundingClientRect().right > 391).slice(0, 3).map(e => e.outerHTML.slice(0, 120))]"""
+    width, culprits = visit.page.evaluate(wide)
+    visit.page.set_viewport_size(before)
+    assert width <= 390, culprits
+
+
+def test_every_slider_was_met() -> None:
+    """So that the tests above cannot pass for want of sliders."""
+    strips = {page: (BOOK / page).read_text("utf-8").count('class="frame-strip"') for page in CHAPTERS}
+    live = {p.stem: p.read_text("utf-8").count("widgets.") for p in (ROOT / "notebooks").glob("*.ipynb")}
+    for page, count in strips.items():
+        assert (count > 0) == (live[Path(page).stem] > 0), f"{page}: {count} frame strips"
+    assert sum(strips.values()) > 0 and not any(
+        "jupyter.widget" in (BOOK / page).read_text("utf-8") for page in CHAPTERS
+    )
+
+
+@pytest.mark.parametrize("page", CHAPTERS[:3])
+def test_a_chapter_works_from_a_folder(browser: Browser, page: str) -> None:
+    visit = Visit(browser, (BOOK / page).as_uri())
+    assert [url for url in visit.asked if not url.startswith(("file:", "data:", "blob:"))] == [] == visit.failed
+    check_math(visit.page)
+    check_sliders(visit.page, steps=1)
+    visit.page.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_have_words(page: str) -> None:
+    for tag, attributes in tags(BOOK / page):
+        if tag == "img":
+            alt = (attributes.get("alt") or "").strip()
+            assert alt and not re.search(r"\.(png|webp|svg|jpe?g|gif)$|^_images|^\.\./", alt), attributes.get(
+                "src", ""
+            )[:80]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    wrong = []
+    for tag, attributes in tags(BOOK / page):
+        link = attributes.get("href" if tag in {"a", "link"} else "src")
+        if not link or urlsplit(link).scheme or link.startswith("//"):
+            continue
+        address, fragment = urldefrag(link)
+        target = (BOOK / page).parent / unquote(urlsplit(address).path) if address else BOOK / page
+        if not target.is_file() or (fragment and target.suffix == ".html" and fragment not in names(target)):
+            wrong.append(link)
+    assert not wrong
+
+
+@functools.cache
+def names(page: Path) -> set[str]:
+    return {value for _, attributes in tags(page) for key in ("id", "name") if (value := attributes.get(key))} | {""}
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_launch_buttons_open_this_chapter(page: str) -> None:
+    links = [attributes.get("href") or "" for tag, attributes in tags(BOOK / page) if tag == "a"]
+    chapter = f"notebooks/{Path(page).stem}.ipynb"
+    assert (ROOT / chapter).is_file()
+    repository = "ddpm-micro/ddpm_micro"
+    assert f"https://colab.research.google.com/github/{repository}/blob/main/{chapter}" in links
+    assert f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{chapter}" in links
+
+
+def test_pages_are_small(capsys: pytest.CaptureFixture) -> None:
+    sizes = {page: (BOOK / page).stat().st_size / 1e6 for page in PAGES}
+    with capsys.disabled():
+        print("\n\nMB    page")
+        print("\n".join(f"{size:.2f}  {page}" for page, size in sizes.items()))
+    assert not {page: size for page, size in sizes.items() if size > MEGABYTES}
+
+
+def test_the_book_is_complete() -> None:
+    assert [Path(page).stem for page in CHAPTERS] == sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))

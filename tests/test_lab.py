@@ -1,0 +1,117 @@
+"""The live sliders: JupyterLab with a kernel, in a real browser, moved by keyboard."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import chromium
+from playwright.sync_api import Browser, Page, expect
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+TOKEN = "for-the-tests"
+PATIENCE = 240_000  # ms: a chapter runs before its slider is there
+STEPS = 5
+HANDLE = ".jp-OutputArea .widget-slider .noUi-handle"
+
+# From the key to the new picture, measured in the page itself.
+WATCH = """() => {
+    const source = () => document.querySelector('.jp-OutputArea .widget-html img').src, before = source();
+    window.moved = new Promise(done => addEventListener('keydown', () => {
+        const start = performance.now();
+        const look = () => source() === before ? setTimeout(look, 1) : done(performance.now() - start);
+        look();
+    }, {capture: true, once: true}));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab over a copy of the notebooks, which it may change; its address."""
+    folder = tmp_path_factory.mktemp("lab")
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        shutil.copy(notebook, folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = [
+        "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "DDPM_MICRO_SLIDERS"}
+    environment |= {"JUPYTER_CONFIG_DIR": str(folder / ".config"), "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings")}
+    log = (folder / "log").open("w+")
+    server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api/status?token={TOKEN}", server, Path(log.name))
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def idle(page: Page) -> None:
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("chapter", ["02_forward_noising", "07_averaging"])
+def test_a_slider_moves_by_keyboard_and_answers_at_once(
+    browser: Browser, lab: str, chapter: str, capsys: pytest.CaptureFixture
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 2000})
+    page.goto(f"{lab}/lab/tree/{chapter}.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
+    page.locator(".jp-CodeCell").first.wait_for(timeout=PATIENCE)
+    idle(page)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('li[data-command="runmenu:run-all"]').click()
+    handle = page.locator(HANDLE).first
+    handle.wait_for(timeout=PATIENCE)
+    idle(page)
+
+    handle.focus()
+    seconds, texts = [], [handle.get_attribute("aria-valuetext")]
+    for _ in range(STEPS):
+        page.evaluate(WATCH)
+        page.keyboard.press("ArrowRight")
+        seconds.append(page.evaluate("window.moved") / 1000)
+        idle(page)
+        texts.append(page.locator(HANDLE).first.get_attribute("aria-valuetext"))
+        assert page.locator(".jp-OutputArea .widget-html img").first.get_attribute("alt")
+    with capsys.disabled():
+        print(
+            f" {chapter}: a step takes {1000 * sorted(seconds)[STEPS // 2]:.0f} ms (best {1000 * min(seconds):.0f}) ",
+            end="",
+        )
+    assert len(set(texts)) == STEPS + 1
+    assert min(seconds) < 0.15  # the best of a few: what the pictures take, whatever else the machine does
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr'] .ansi-red-fg").count() == 0
+    page.close()

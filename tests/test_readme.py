@@ -1,0 +1,18 @@
+"""The examples of README.md do what it says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_the_examples_run(capsys: pytest.CaptureFixture) -> None:
+    command = [sys.executable, str(ROOT / "book" / "readme_example.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with capsys.disabled():
+        print("\n" + done.stdout)
