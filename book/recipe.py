@@ -38,8 +38,9 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"expected names out of {', '.join(VARIANTS)}, got {', '.join(sorted(unknown))}")
     for name in names or VARIANTS:
+        measured = measure(name)
         results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
-        results[name] = measure(name)
+        results[name] = measured
         with atomic_write(RESULTS, overwrite=True) as temporary:
             ordered = {known: results[known] for known in VARIANTS if known in results}
             temporary.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
