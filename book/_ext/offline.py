@@ -28,6 +28,16 @@ def configure(app: Sphinx, config: Config) -> None:
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / fingerprint())
 
 
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Leave out the scripts of thebe, which would run cells on somebody else's server and come twice."""
+
+    def is_thebe(script: object) -> bool:
+        return "thebe" in f"{script} {getattr(script, 'attributes', '')}".lower()
+
+    context["script_files"] = [script for script in context["script_files"] if not is_thebe(script)]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", configure, priority=0)
+    app.connect("html-page-context", drop_thebe, priority=950)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
