@@ -88,7 +88,10 @@ class Visit:
         if self.page.locator(".math").count():
             self.page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
             self.page.evaluate("MathJax.startup.promise.then(() => true)")
-        self.page.wait_for_load_state("networkidle")
+        if url.startswith("http"):
+            self.page.wait_for_load_state("networkidle")
+        else:
+            self.page.wait_for_timeout(1000)  # files are no network: that it is idle is never told
 
 
 @pytest.fixture(scope="module", params=[page for page in PAGES if page != FORWARDS] or ["no book"])
