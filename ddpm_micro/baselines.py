@@ -108,8 +108,9 @@ def best_gaussian(
     image : ndarray, shape (H, W), float64
     sigma_px : float
     """
-    sigma = best_strength(gaussian, sigmas_px, [low], [truth])
-    return gaussian(low, sigma), float(sigma)
+    filtered = {sigma: gaussian(low, sigma) for sigma in sigmas_px}
+    sigma = min(filtered, key=lambda s: np.mean((filtered[s] - truth) ** 2))
+    return filtered[sigma], float(sigma)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ddpm_micro.baselines import best_strength, filters, predict, richardson_lucy
+from ddpm_micro.baselines import best_gaussian, best_strength, filters, predict, richardson_lucy
 from ddpm_micro.checkpoint import Model, load_model
 from ddpm_micro.restore import restore
 from ddpm_micro.schedule import cosine_schedule
@@ -25,6 +25,12 @@ def test_each_filter_improves_on_the_raw_image_at_a_strength_within_its_range(na
     assert strengths[0] < best < strengths[-1]
     error = np.mean((method(pairs.low[0], best) - pairs.high[0]) ** 2)
     assert error < 0.8 * np.mean((pairs.low[0] - pairs.high[0]) ** 2)
+
+
+def test_of_a_flat_truth_the_widest_filter_is_best() -> None:
+    noisy = np.random.default_rng(0).normal(100, 5, (48, 48))
+    image, sigma_px = best_gaussian(noisy, np.full((48, 48), 100.0), (0.5, 1.0, 2.0))
+    assert sigma_px == 2 and np.array_equal(image, gaussian_filter(noisy, 2.0))
 
 
 @pytest.mark.parametrize("name", ["nlm", "tv"])
