@@ -101,12 +101,12 @@ class Exercise:
 
 
 def _parts(value: Any) -> list[np.ndarray]:
-    """All numbers in a value as float64 arrays; of a tuple one each, and nothing for a function or a schedule."""
+    """All numbers in a value as float64 arrays; of a tuple one each, and nothing for what holds none to compare."""
     if isinstance(value, (tuple, list)):
         return [part for item in value for part in _parts(item)]
     if isinstance(value, torch.Tensor):
         return [value.detach().cpu().double().numpy()]
-    if callable(value) or isinstance(value, str) or hasattr(value, "alphas_cumprod"):
+    if callable(value) or isinstance(value, (str, np.random.Generator)) or hasattr(value, "alphas_cumprod"):
         return []
     return [np.asarray(copy.copy(value)).astype(np.float64)]
 
