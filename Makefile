@@ -19,7 +19,7 @@ help:  ## show this list
 test: $(VENV)/.has-test $(VENV)/.has-colab book  ## build the book, check the style, then run all tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m pytest tests $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 book: $(VENV)/.has-book  ## run all chapters and build the book, for a browser without a connection
 	$(BIN)/jupyter-book build . --config book/_config.yml --toc book/_toc.yml --path-output book -W --keep-going --quiet

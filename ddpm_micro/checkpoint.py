@@ -105,6 +105,13 @@ class Model(nn.Module):
         value = scaling.apply(plane.astype(np.float64))  # where the largest integers and floats still have a difference
         return torch.from_numpy(value.astype(np.float32))[None, None].to(next(self.parameters()).device), scaling
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, the same on every device."""
+        digest = hashlib.sha256()
+        for name, tensor in self.unet.state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
         """E[clean image | image] from one call of the network at t = T, where x_t is noise and tells nothing.

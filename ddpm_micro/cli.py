@@ -116,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
         help="what the network predicts: the noise (eps), the clean image (x0), or v, a mixture of both",
     )
     sub.add_argument(
+        "--start",
+        default=None,
+        metavar="NAME|FILE",
+        help="begin with the weights of a shipped model or a .safetensors file (fine-tuning)",
+    )
+    sub.add_argument(
         "--unet",
         choices=("micro", "paper"),
         default="micro",

@@ -90,7 +90,9 @@ def train_model(arguments: argparse.Namespace) -> None:
             held_out = len(files) - files.index(files[-held_out])
         train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
         data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
-    fit(config, PairedPatches(*train, config.patch), PairedPatches(*val, config.patch), arguments.output, data=data)
+    start = load_model(arguments.start) if arguments.start else None
+    patches, val_patches = (PairedPatches(*part, config.patch) for part in (train, val))
+    fit(config, patches, val_patches, arguments.output, start=start, data=data)
     if PartialState().is_main_process:
         print(f"{arguments.output / 'model.safetensors'}: the model; use it with --model")
 

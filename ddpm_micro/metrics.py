@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import t as student_t
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ddpm_micro.resolution import (
@@ -34,6 +35,7 @@ from ddpm_micro.resolution import (
 __all__ = [
     "FRC",
     "SpreadSkill",
+    "coverage",
     "frc",
     "mae",
     "ms_ssim",
@@ -298,6 +300,45 @@ def spread_skill(truth, samples) -> SpreadSkill:
     ValueError
         If the shapes are not those, there are fewer than 2 samples, or a value is not finite.
     """
+    truth, mean, variance, draws = _of_samples(truth, samples)
+    v = variance.mean()
+    b = ((mean - truth) ** 2).mean() - v / draws
+    ratio = v / b if b > 0 else (np.inf if v > 0 else np.nan)
+    return SpreadSkill(float(b), float(v), float(ratio))
+
+
+def coverage(truth, samples, level: float) -> float:
+    """Share of the pixels whose truth lies in the interval that posterior samples give; equals ``level`` if exact.
+
+    The interval lies about the mean of the K samples. The truth is one more draw, so its distance from that mean has
+    the variance V + V/K, and V is known from K draws: for normal samples the interval reaches to either side by
+    ``t sqrt(V + V/K)``, where t is the (1 + level)/2 quantile of Student's t with K - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    truth, samples
+        See `spread_skill`.
+    level : float, in (0, 1)
+        Share of the pixels that the interval is meant to hold.
+
+    Returns
+    -------
+    float, in 0..1
+
+    Raises
+    ------
+    ValueError
+        As `spread_skill`, and for a level that is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number between 0 and 1, such as 0.9, got {level}")
+    truth, mean, variance, draws = _of_samples(truth, samples)
+    reach = student_t.ppf(0.5 + level / 2, draws - 1) * np.sqrt((1 + 1 / draws) * variance)
+    return float((np.abs(truth - mean) <= reach).mean())
+
+
+def _of_samples(truth, samples) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """The truth, mean and variance of the samples at each pixel, and how many there are."""
     truth, samples = real_array(truth, "truth"), real_array(samples, "samples")
     if truth.ndim not in (2, 3) or truth.size == 0 or samples.shape[1:] != truth.shape:
         raise ValueError(
@@ -311,7 +352,4 @@ def spread_skill(truth, samples) -> SpreadSkill:
         mean = samples.mean(axis=0, dtype=np.float64)
     if not (np.isfinite(truth).all() and np.isfinite(mean).all()):
         raise ValueError("truth, samples: expected finite values, got NaN or infinity; replace or crop them")
-    v = sum(((draw - mean) ** 2).mean() for draw in samples) / (draws - 1)
-    b = ((mean - truth) ** 2).mean() - v / draws
-    ratio = v / b if b > 0 else (np.inf if v > 0 else np.nan)
-    return SpreadSkill(float(b), float(v), float(ratio))
+    return truth, mean, sum((draw - mean) ** 2 for draw in samples) / (draws - 1), draws

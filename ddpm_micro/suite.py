@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import median_test, norm
+from scipy.stats import median_test
 from tqdm.auto import tqdm
 
 from ddpm_micro import evaluate, metrics, simulate
@@ -140,10 +140,7 @@ def curves(truth: np.ndarray, samples: np.ndarray) -> dict[str, dict[int, float]
     out: dict = {metric: {k: scores[k][metric] for k in scores} for metric in scores[1]}
     spread = metrics.spread_skill(truth, samples)
     out |= {"B": spread.bias_variance / data_range**2, "V": spread.sample_variance / data_range**2}
-    # The truth is one more draw: it scatters about the mean of K as a sample does, and that mean scatters too.
-    scatter = samples.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(samples))
-    distance = np.abs(truth - samples.mean(axis=0))
-    return out | {f"coverage_{c}": float(np.mean(distance <= norm.ppf(0.5 + c / 200) * scatter)) for c in COVERAGES}
+    return out | {f"coverage_{c}": metrics.coverage(truth, samples, c / 100) for c in COVERAGES}
 
 
 def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:

@@ -92,6 +92,7 @@ def fit(
     val: PairedPatches,
     folder: str | Path,
     *,
+    start: Model | None = None,
     data: str = "",
     progress: bool = True,
     on_validation: Callable[[int, Model], None] | None = None,
@@ -105,6 +106,8 @@ def fit(
     folder : path
         Takes ``model.safetensors`` with its sidecar (the best averaged weights so far), ``log.jsonl`` (one line per
         validation) and ``last.pt`` (all that is needed to go on).
+    start : Model, optional
+        Begin with its weights and not with random ones: fine-tuning, or longer training. It stays as it is.
     data : str
         What it is trained on, for the sidecar.
     progress : bool
@@ -120,7 +123,8 @@ def fit(
     Raises
     ------
     ValueError
-        If ``folder`` holds a run of another configuration or other data.
+        If ``folder`` holds a run of another configuration, start or other data, or if ``start`` has another network,
+        schedule, prediction or scaling of images.
     KeyboardInterrupt
         After Ctrl-C or SIGTERM, once all is saved; the same call goes on from there.
     FloatingPointError
@@ -131,6 +135,7 @@ def fit(
     process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     main, rank, world = process.is_main_process, process.process_index, process.num_processes
     run = asdict(config) | {"processes": world, "train": train.fingerprint(), "val": val.fingerprint()}
+    run["start"] = start.fingerprint() if start is not None else None
     state = read_state(folder / "last.pt", run) if (folder / "last.pt").exists() else {}
     precision, reason = _choose_precision(config, state, process)
     AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
@@ -141,6 +146,10 @@ def fit(
         torch.default_generator.manual_seed(config.seed)
         prediction = config.prediction if config.method == "ddpm" else "x0"
         model = Model(config.unet, schedule, prediction=prediction, percentiles=train.percentiles)
+    if start is not None:
+        _check_start(start, model)
+        model.load_state_dict(start.state_dict())
+        model.unet.normalize_weights_()  # averaged weights are a little short
     model.to(accelerator.device, memory_format=torch.channels_last)
     # Weights are held at unit magnitude, which takes the place of weight decay.
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0)
@@ -232,7 +241,7 @@ def fit(
                 log.append(record)
                 if main:
                     if record["val_mae"] < best:
-                        averaged.module.info = _info(config, data, log, accelerator, precision)
+                        averaged.module.info = _info(config, run["start"], data, log, accelerator, precision)
                         save_model(averaged.module, folder / "model.safetensors")
                     with atomic_write(folder / "log.jsonl", overwrite=True) as temporary:
                         temporary.write_text("".join(json.dumps(line) + "\n" for line in log))
@@ -285,10 +294,13 @@ def _warmed_up_ema(decay: float) -> Callable[..., None]:
     return update
 
 
-def _info(config: TrainConfig, data: str, log: list[dict], accelerator: Accelerator, precision: str) -> dict:
+def _info(
+    config: TrainConfig, start: str | None, data: str, log: list[dict], accelerator: Accelerator, precision: str
+) -> dict:
     """What the sidecar tells of a training run."""
     return {
         "data": data,
+        "start": start,
         "training": asdict(config) | {"processes": accelerator.num_processes, "precision": precision},
         "steps": log[-1]["step"],
         "seconds": log[-1]["seconds"],
@@ -296,3 +308,15 @@ def _info(config: TrainConfig, data: str, log: list[dict], accelerator: Accelera
         "torch": torch.__version__,
         "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in log],
     }
+
+
+def _check_start(start: Model, model: Model) -> None:
+    """Whether weights of ``start`` mean in ``model`` what they meant there."""
+    for what, theirs, ours in (
+        ("network", start.unet.config, model.unet.config),
+        ("schedule", start.schedule.config, model.schedule.config),
+        ("prediction", start.prediction, model.prediction),
+        ("scaling of images", start.percentiles, model.percentiles),
+    ):
+        if theirs != ours:
+            raise ValueError(f"expected start to have this run's {what}, {ours}, got {theirs}")

@@ -1,6 +1,7 @@
 """What all tests share: the real images, and the rule that nothing is skipped in continuous integration."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ def fmd_root() -> Path:
     if missing:
         pytest.fail(f"DDPM_MICRO_DATA={named} has no fmd/test_mix/{' and no fmd/test_mix/'.join(missing)}")
     return root
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say what was measured: ``measured(text)`` is printed at the end of the run, whichever process ran the test."""
+    return lambda text: record_property("measured", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in sorted(reports, key=lambda report: report.nodeid):
+        for name, text in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.section(report.nodeid.partition("::")[2], "-")
+                terminalreporter.write_line(text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

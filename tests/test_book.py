@@ -5,7 +5,7 @@ import html.parser
 import http.server
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -222,11 +222,9 @@ def test_launch_buttons_open_this_chapter(page: str) -> None:
     assert f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/{chapter}" in links
 
 
-def test_pages_are_small(capsys: pytest.CaptureFixture) -> None:
+def test_pages_are_small(measured: Callable[[str], None]) -> None:
     sizes = {page: (BOOK / page).stat().st_size / 1e6 for page in PAGES}
-    with capsys.disabled():
-        print("\n\nMB    page")
-        print("\n".join(f"{size:.2f}  {page}" for page, size in sizes.items()))
+    measured("MB    page\n" + "\n".join(f"{size:.2f}  {page}" for page, size in sizes.items()))
     assert not {page: size for page, size in sizes.items() if size > MEGABYTES}
 
 

@@ -6,6 +6,7 @@ The chapters as they stand, with nothing solved, are run by the build of the boo
 import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -57,7 +58,7 @@ def test_each_exercise_is_in_a_chapter_and_unsolved() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_solved_chapter_runs_in_its_budget(
-    path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    path: Path, measured: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DDPM_MICRO_SLIDERS", raising=False)  # live, as in JupyterLab
     notebook = nbformat.read(path, as_version=4)
@@ -73,7 +74,6 @@ def test_a_solved_chapter_runs_in_its_budget(
 
     report = json.loads(result.nb.cells[-1].outputs[0].text)
     assert [line.split() for line in report["progress"].splitlines()] == [[name, "right"] for name in names]
-    with capsys.disabled():
-        print(f" {wall:.0f} s, {report['seconds']:.0f} s of computing, {report['mib']:.0f} MiB ", end="")
+    measured(f"{wall:.0f} s, {report['seconds']:.0f} s of computing, {report['mib']:.0f} MiB")
     assert report["mib"] < MIB
     assert report["seconds"] < MINUTES * 60 * CORES  # not of the clock, which also counts what else the machine does

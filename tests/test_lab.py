@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ def idle(page: Page) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("chapter", ["02_forward_noising", "07_averaging"])
 def test_a_slider_moves_by_keyboard_and_answers_at_once(
-    browser: Browser, lab: str, chapter: str, capsys: pytest.CaptureFixture
+    browser: Browser, lab: str, chapter: str, measured: Callable[[str], None]
 ) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 2000})
     page.goto(f"{lab}/lab/tree/{chapter}.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
@@ -106,11 +106,7 @@ def test_a_slider_moves_by_keyboard_and_answers_at_once(
         idle(page)
         texts.append(page.locator(HANDLE).first.get_attribute("aria-valuetext"))
         assert page.locator(".jp-OutputArea .widget-html img").first.get_attribute("alt")
-    with capsys.disabled():
-        print(
-            f" {chapter}: a step takes {1000 * sorted(seconds)[STEPS // 2]:.0f} ms (best {1000 * min(seconds):.0f}) ",
-            end="",
-        )
+    measured(f"a step takes {1000 * sorted(seconds)[STEPS // 2]:.0f} ms, at best {1000 * min(seconds):.0f}")
     assert len(set(texts)) == STEPS + 1
     assert min(seconds) < 0.15  # the best of a few: what the pictures take, whatever else the machine does
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr'] .ansi-red-fg").count() == 0

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pytorch_msssim import ms_ssim as torch_ms_ssim
-from scipy import ndimage
+from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
 
 from ddpm_micro import metrics
+from ddpm_micro.teach import checks
 
 RNG_SEED = 20240912
 PIXELS = st.floats(0, 255, width=32)
@@ -159,6 +160,18 @@ def test_spread_skill_edges():
     assert metrics.spread_skill(truth, [one, one]) == metrics.SpreadSkill(1.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("draws", [2, 5, 32])
+def test_exact_samples_cover_what_they_claim_and_timid_ones_less(draws):
+    rng = np.random.default_rng(RNG_SEED)
+    truth, samples = rng.normal(7, 3, (300, 300)), rng.normal(7, 3, (draws, 300, 300))
+    for level in (0.1, 0.5, 0.9, 0.99):
+        error = 5 * np.sqrt(level * (1 - level) / truth.size)
+        assert metrics.coverage(truth, samples, level) == pytest.approx(level, abs=error)
+        assert metrics.coverage(truth, 7 + (samples - 7) / 2, level) < level - error
+    t = stats.t.ppf(0.95, draws - 1)
+    assert metrics.coverage(truth, samples, 0.9) == checks.EXERCISES["coverage"].answer(truth, samples, t)
+
+
 IMAGE = np.arange(256.0).reshape(16, 16)
 PAIRWISE = [
     metrics.mae,
@@ -218,6 +231,9 @@ def test_other_bad_arguments():
             metrics.spread_skill(IMAGE, np.stack([bad * np.ones((16, 16)), -bad * np.ones((16, 16))]))
     with pytest.raises(ValueError, match="real numbers"):
         metrics.spread_skill(IMAGE, [["a"]])
+    for level in (0, 1, 90, np.nan):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            metrics.coverage(IMAGE, [IMAGE, IMAGE], level)
     for k in (0, np.array([1, 0])):
         with pytest.raises(ValueError, match="at least 1 sample"):
             metrics.mse_of_mean(1.0, 1.0, k)

@@ -141,15 +141,14 @@ def code_lines(text: str) -> int:
     return len(code)
 
 
-def test_each_module_can_be_read_in_one_sitting(capsys):
+def test_each_module_can_be_read_in_one_sitting(measured):
     package = ROOT / "ddpm_micro"
     texts = {file.relative_to(package).as_posix(): file.read_text("utf-8") for file in sorted(package.rglob("*.py"))}
     table = {name: (len(text.splitlines()), code_lines(text)) for name, text in texts.items()}
     core = [table.get(f"{name}.py", (0, 0)) for name in CORE]
     rows = [*table.items(), ("in all", sums(table.values())), (f"the core: {', '.join(CORE)}", sums(core))]
-    with capsys.disabled():
-        print("\n\nlines   code  module")
-        print("\n".join(f"{lines:5}  {code:5}  {name}" for name, (lines, code) in rows))
+    listed = "\n".join(f"{lines:5}  {code:5}  {name}" for name, (lines, code) in rows)
+    measured("lines   code  module\n" + listed)
     too_long = {name: code for name, (_, code) in table.items() if code > MAX_LINES}
     assert not too_long, f"more than {MAX_LINES} lines of code, so two ideas in one file: {too_long}"
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
-def test_the_examples_run(capsys: pytest.CaptureFixture) -> None:
+def test_the_examples_run(measured: Callable[[str], None]) -> None:
     command = [sys.executable, str(ROOT / "book" / "readme_example.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    with capsys.disabled():
-        print("\n" + done.stdout)
+    measured(done.stdout)

@@ -81,6 +81,25 @@ def test_a_run_of_another_configuration_is_refused(patches, tmp_path: Path) -> N
         fit(TINY, *patches, tmp_path, progress=False)
 
 
+def test_a_start_gives_its_weights_and_is_part_of_the_run(patches, tmp_path: Path) -> None:
+    first = fit(TINY, *patches, tmp_path / "first", progress=False)
+    before = first.fingerprint()
+    still = replace(TINY, steps=1, lr=1e-12)
+    second = fit(still, *patches, tmp_path / "second", start=first, progress=False)
+    assert first.fingerprint() == before == second.info["start"]
+    inputs = torch.randn(1, 1, 8, 8), torch.tensor([7]), torch.randn(1, 1, 8, 8)
+    torch.testing.assert_close(second(*inputs), first(*inputs), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"another run .*start was"):
+        fit(still, *patches, tmp_path / "second", progress=False)
+    for other, what in (
+        (replace(TINY, unet=UNetConfig(8, (1, 1), 1, ())), "network"),
+        (replace(TINY, num_train_timesteps=10), "schedule"),
+        (replace(TINY, prediction="eps"), "prediction"),
+    ):
+        with pytest.raises(ValueError, match=f"expected start to have this run's {what}"):
+            fit(other, *patches, tmp_path / what, start=first, progress=False)
+
+
 def test_the_callers_random_state_is_left_alone(patches, tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -41,9 +41,9 @@ class Verdict:
         return self.message
 
     def _repr_html_(self) -> str:
-        sign = "✓ right" if self.passed else "✗ not yet" if self.attempted else "○ not attempted"
+        sign = "✓ Right." if self.passed else "✗ Not yet." if self.attempted else "○"  # the message says it
         picture = self.picture._repr_html_() if self.picture else ""
-        return f"<p><strong>{sign}.</strong> {html.escape(self.message)}</p>{picture}"
+        return f"<p><strong>{sign}</strong> {html.escape(self.message)}</p>{picture}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Exercise:
         except Exception as error:  # the student's code may do anything
             return Verdict(False, f"Your function stopped with {type(error).__name__}: {error}")
         if came is None:
-            return Verdict(False, "Not attempted: the function returns nothing yet.", attempted=False)
+            return Verdict(False, "Not attempted yet: the function returns nothing.", attempted=False)
         expected = _parts(self.answer(*self.inputs()))
         try:
             parts = _parts(came)
