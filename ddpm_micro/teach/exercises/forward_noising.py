@@ -39,6 +39,11 @@ EXERCISES = {
                 lambda s, x0, t, eps: schedule.q_sample(s, x0, t - 1, eps),
                 "This is the image one step earlier: in code t starts at 0, and alpha_bar[0] already has some noise.",
             ),
+            "root before the difference": (
+                lambda s, x0, t, eps: s.alpha_bar(t).sqrt().reshape(-1, 1, 1, 1).float() * x0
+                + (1 - s.alpha_bar(t).sqrt()).reshape(-1, 1, 1, 1).float() * eps,
+                "The noise rate is sqrt(1 - alpha_bar), not 1 - sqrt(alpha_bar): the squares of the rates add up to 1.",
+            ),
             "noise not turned down": (
                 lambda s, x0, t, eps: schedule.q_sample(s, x0, t, 0 * eps) + eps,
                 "The noise is added in full at every step; multiply it by the noise rate sqrt(1 - alpha_bar).",
