@@ -18,6 +18,7 @@ METHODS = {
     "nlm": "non-local means",
     "tv": "total variation",
     "richardson_lucy": "Richardson-Lucy",
+    "n2v": "Noise2Void",
     "care": "CARE (regression)",
     "ddpm": "one sample",
     "ddpm_avg": "mean of 15",

@@ -32,7 +32,7 @@ from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.train import TrainConfig, fit
 
-TRAINED = ("care",)  # rivals with weights of their own; n2v, pix2pix and UNet-RCAN would stand here
+TRAINED = ("n2v", "care")  # rivals with weights of their own; pix2pix and UNet-RCAN would stand here
 TRAINING_STEPS = 1500  # optimiser steps of a rival, as many as the specialists had
 IMAGES = 12  # test images of each set
 STEPS = 20  # network calls per sample

@@ -64,7 +64,7 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     records = suite.run(tmp_path, tmp_path / "rivals", images=2, steps=2, training_steps=2)
     methods = {record["method"] for record in records}
     assert methods == {
-        "raw", "gaussian", "nlm", "tv", "richardson_lucy", "care", "ddpm", "ddpm_avg", "one_call",
+        "raw", "gaussian", "nlm", "tv", "richardson_lucy", "n2v", "care", "ddpm", "ddpm_avg", "one_call",
     }  # fmt: skip
     record = next(r for r in records if r["method"] == "ddpm_avg" and r["metric"] == "psnr")
     assert record["n"] == 2 and record["seconds_per_image"] > 0 and "p_mood" not in record

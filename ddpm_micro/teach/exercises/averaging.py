@@ -127,6 +127,10 @@ EXERCISES = {
                 lambda k: 10 * np.log(2 * k / (k + 1)),
                 "This is the natural logarithm; decibels take that to the base 10.",
             ),
+            "not in decibels": (
+                lambda k: 2 * k / (k + 1),
+                "This is how many times smaller the error is; in decibels it is 10 times its logarithm to the base 10.",
+            ),
             "what is missing": (
                 lambda k: 10 * np.log10(1 + 1 / k),
                 "This is what the mean of k still lacks to the best; the gain over one sample was asked for.",
@@ -152,6 +156,10 @@ EXERCISES = {
                     / (((x.mean(axis=0) - truth) ** 2).mean() - x.var(axis=0).mean() / len(x))
                 ),
                 "The variance of the samples needs n - 1 in the denominator (ddof=1).",
+            ),
+            "divided by n and not corrected": (
+                lambda truth, x: x.var(axis=0).mean() / ((x.mean(axis=0) - truth) ** 2).mean(),
+                "Two things: the variance needs n - 1 (ddof=1), and V/K must be taken off the error of the mean.",
             ),
             "over pixels": (
                 lambda truth, x: x.var(ddof=1) / (((x.mean(axis=0) - truth) ** 2).mean() - x.var(ddof=1) / len(x)),
@@ -187,6 +195,14 @@ EXERCISES = {
             "divided by n": (
                 lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), (1 + 1 / len(x)) ** 0.5 * x.std(axis=0)),
                 "The standard deviation needs n - 1 in the denominator (ddof=1).",
+            ),
+            "divided by n and mean taken as exact": (
+                lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), x.std(axis=0)),
+                "Two things: the standard deviation needs n - 1 (ddof=1), and the mean scatters too: V + V/K.",
+            ),
+            "per cent": (
+                lambda truth, x, f: 100 * coverage_answer(truth, x, f),
+                "This is in per cent; a share from 0 to 1 was asked for.",
             ),
             "one interval for all": (
                 lambda truth, x, f: _within(
