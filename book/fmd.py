@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -97,7 +98,9 @@ def measure(scene: datasets.Scene) -> evaluate.Measured:
     for name in ("nlm", "tv"):
         function, strengths = filters()[name]
         methods[name] = partial(function, raw, best_strength(function, strengths, [raw], [truth]))
+    start = time.perf_counter()
     samples = restore.restore(model, raw, samples=SAMPLES, steps=STEPS, keep_samples=True, progress=False).samples
+    drawing = time.perf_counter() - start
     methods |= {
         "n2v": lambda: predict(itself, raw),
         "ddpm": lambda: samples[0],
@@ -105,7 +108,8 @@ def measure(scene: datasets.Scene) -> evaluate.Measured:
         "one_call": lambda: model.posterior_mean(raw),
         "tuned_avg": lambda: restore.restore(tuned, raw, samples=SAMPLES, steps=STEPS, progress=False).mean,
     }
-    return evaluate.compare(methods, truth, data_range=255)
+    values, seconds = evaluate.compare(methods, truth, data_range=255)
+    return values, seconds | {"ddpm": drawing / SAMPLES, "ddpm_avg": drawing}
 
 
 def table(names: list[str], records: list[dict]) -> str:
