@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -26,7 +25,7 @@ import numpy as np
 import torch
 
 from ddpm_micro import checkpoint, datasets, evaluate, restore, train
-from ddpm_micro.baselines import best_gaussian, best_strength, filters, predict
+from ddpm_micro.baselines import best_strength, filters, predict
 from ddpm_micro.data import PairedPatches
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +37,7 @@ CROP = np.s_[100:356, 90:346]
 METHODS = {
     "raw": "raw",
     "gaussian": "best Gaussian",
+    "tv": "best total variation",
     "n2v": "Noise2Void",
     "ddpm": "one sample",
     "ddpm_avg": f"mean of {SAMPLES}",
@@ -59,7 +59,9 @@ def main() -> None:
     scenes = [scene for scene in datasets.load("fmd").scenes if scene.name in SCENES]
     draw(model, next(scene for scene in scenes if scene.name == "Confocal_FISH"))
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(train_missing, ["BPAE", "others", *SCENES]))
+        groups = {group: [scene for scene in scenes if group_of(scene) == group] for group in ("BPAE", "others")}
+        list(pool.map(fine_tune, groups, groups.values()))
+        list(pool.map(learn_from_itself, scenes))
         records = evaluate.summarise("fmd", list(pool.map(measure, scenes)))  # a scene a core
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
@@ -73,43 +75,43 @@ def main() -> None:
     readme.write_text(renewed, "utf-8")
 
 
-def train_missing(what: str) -> None:
-    """Noise2Void on a scene's first frame, or the generalist further on all frames of "BPAE" or of the "others"."""
-    scenes = {scene.name: scene for scene in datasets.load("fmd").scenes}
-    if what in scenes:
-        frame = PairedPatches(scenes[what].raw[:1], scenes[what].raw[:1], ITSELF.patch)
-        train.fit(ITSELF, frame, frame, RUNS / what, data=f"FMD {what}, one frame", progress=False)
-        return
-    chosen = [scene for name, scene in scenes.items() if name in SCENES and ("BPAE" in name) == (what == "BPAE")]
-    raw = [frame for scene in chosen for frame in scene.raw]
-    truth = [scene.truth for scene in chosen for _ in scene.raw]
-    pairs = PairedPatches(raw, truth, TUNED.patch)
-    start = checkpoint.load_model("generalist")
-    train.fit(TUNED, pairs, pairs, RUNS / what, start=start, data=f"FMD, {what}", progress=False)
+def learn_from_itself(scene: datasets.Scene) -> None:
+    """Noise2Void on the one frame that it will restore."""
+    frame = PairedPatches(scene.raw[:1], scene.raw[:1], ITSELF.patch)
+    train.fit(ITSELF, frame, frame, RUNS / scene.name, data=f"FMD {scene.name}, one frame", progress=False)
+
+
+def fine_tune(group: str, scenes: list[datasets.Scene]) -> None:
+    """The generalist, further on all frames of the scenes of a group."""
+    raw = [frame for scene in scenes for frame in scene.raw]
+    truth = [scene.truth for scene in scenes for _ in scene.raw]
+    pairs, start = PairedPatches(raw, truth, TUNED.patch), checkpoint.load_model("generalist")
+    train.fit(TUNED, pairs, pairs, RUNS / group, start=start, data=f"FMD, {group}", progress=False)
+
+
+def group_of(scene: datasets.Scene) -> str:
+    """Endothelial cells, or the others: a model is fine-tuned on one group and tested on the other."""
+    return "BPAE" if "BPAE" in scene.name else "others"
 
 
 def measure(scene: datasets.Scene) -> evaluate.Measured:
     """All methods on a scene's first frame."""
     raw, truth = scene.raw[0], scene.truth
-    model = checkpoint.load_model("generalist")
-    itself = checkpoint.load_model(RUNS / scene.name / "model.safetensors")
-    tuned = checkpoint.load_model(RUNS / ("others" if "BPAE" in scene.name else "BPAE") / "model.safetensors")
-    methods = {"raw": lambda: raw, "gaussian": lambda: best_gaussian(raw, truth)[0]}
+    options = {"samples": SAMPLES, "steps": STEPS}
+    values, seconds = evaluate.measure(checkpoint.load_model("generalist"), raw, truth, data_range=255, **options)
+    itself, tuned = (
+        checkpoint.load_model(RUNS / run / "model.safetensors")
+        for run in (scene.name, "others" if group_of(scene) == "BPAE" else "BPAE")
+    )
+    methods = {
+        "n2v": lambda: predict(itself, raw),
+        "tuned_avg": lambda: restore.restore(tuned, raw, progress=False, **options).mean,
+    }
     for name in ("nlm", "tv"):
         function, strengths = filters()[name]
         methods[name] = partial(function, raw, best_strength(function, strengths, [raw], [truth]))
-    start = time.perf_counter()
-    samples = restore.restore(model, raw, samples=SAMPLES, steps=STEPS, keep_samples=True, progress=False).samples
-    drawing = time.perf_counter() - start
-    methods |= {
-        "n2v": lambda: predict(itself, raw),
-        "ddpm": lambda: samples[0],
-        "ddpm_avg": lambda: samples.mean(axis=0),
-        "one_call": lambda: model.posterior_mean(raw),
-        "tuned_avg": lambda: restore.restore(tuned, raw, samples=SAMPLES, steps=STEPS, progress=False).mean,
-    }
-    values, seconds = evaluate.compare(methods, truth, data_range=255)
-    return values, seconds | {"ddpm": drawing / SAMPLES, "ddpm_avg": drawing}
+    more_values, more_seconds = evaluate.compare(methods, truth, data_range=255)
+    return values | more_values, seconds | more_seconds
 
 
 def table(names: list[str], records: list[dict]) -> str:

@@ -106,11 +106,8 @@ class Model(nn.Module):
         return torch.from_numpy(value.astype(np.float32))[None, None].to(next(self.parameters()).device), scaling
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, the same on every device."""
-        digest = hashlib.sha256()
-        for name, tensor in self.unet.state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        """SHA-256 of the file of the weights, ``weights_sha256`` in the sidecar; the same on every device."""
+        return hashlib.sha256(_file_of(self)).hexdigest()
 
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
@@ -201,7 +198,7 @@ def save_model(model: Model, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"expected a path that ends in .safetensors, got {path.name}")
-    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.unet.state_dict().items()})
+    weights = _file_of(model)
     described = {
         "unet": dataclasses.asdict(model.unet.config),
         "schedule": model.schedule.config,
@@ -213,6 +210,11 @@ def save_model(model: Model, path: str | Path) -> None:
     with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar, atomic_write(path, overwrite=True) as file:
         sidecar.write_text(json.dumps(described, indent=1) + "\n", "utf-8")  # both are written before either appears
         file.write_bytes(weights)
+
+
+def _file_of(model: Model) -> bytes:
+    """The weights as they stand in a .safetensors file."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.unet.state_dict().items()})
 
 
 def shipped_models() -> list[str]:

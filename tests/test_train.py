@@ -87,6 +87,7 @@ def test_a_start_gives_its_weights_and_is_part_of_the_run(patches, tmp_path: Pat
     still = replace(TINY, steps=1, lr=1e-12)
     second = fit(still, *patches, tmp_path / "second", start=first, progress=False)
     assert first.fingerprint() == before == second.info["start"]
+    assert before == json.loads((tmp_path / "first" / "model.json").read_text())["weights_sha256"]
     inputs = torch.randn(1, 1, 8, 8), torch.tensor([7]), torch.randn(1, 1, 8, 8)
     torch.testing.assert_close(second(*inputs), first(*inputs), rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match=r"another run .*start was"):

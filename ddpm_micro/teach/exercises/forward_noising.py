@@ -40,8 +40,7 @@ EXERCISES = {
                 "This is the image one step earlier: in code t starts at 0, and alpha_bar[0] already has some noise.",
             ),
             "root before the difference": (
-                lambda s, x0, t, eps: s.alpha_bar(t).sqrt().reshape(-1, 1, 1, 1).float() * x0
-                + (1 - s.alpha_bar(t).sqrt()).reshape(-1, 1, 1, 1).float() * eps,
+                lambda s, x0, t, eps: torch.lerp(eps, x0, schedule.rates(s, t, x0)[0]),
                 "The noise rate is sqrt(1 - alpha_bar), not 1 - sqrt(alpha_bar): the squares of the rates add up to 1.",
             ),
             "noise not turned down": (
