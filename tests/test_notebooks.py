@@ -1,5 +1,6 @@
-"""The notebooks: each .ipynb says what its Markdown source says, and nothing more."""
+"""The notebooks: each .ipynb says what its Markdown source says, and each chapter takes the minutes that it names."""
 
+import math
 import re
 from pathlib import Path
 
@@ -24,6 +25,44 @@ def test_a_notebook_is_its_source_without_outputs(source: Path) -> None:
     ]
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells)
     assert "widgets" not in notebook.metadata
+
+
+def reading(source: Path) -> tuple[float, float, int]:
+    """Minutes of reading and trying, those of the sections marked *More*, and the number of exercises.
+
+    200 words, two cells, a prediction or a slider a minute. With nine minutes an exercise this makes 9, 35 and 67 for
+    chapters 0, 2 and 7, which took a careful reader 12, 42 and 68.
+    """
+    text = re.sub(r"\A---.*?^---$", "", source.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    minutes, exercises = {False: 0.0, True: 0.0}, 0
+    for section in re.split(r"^## ", text, flags=re.MULTILINE):
+        prose, cells = re.subn(r"^```\{code-cell\}.*?^```$", "", section, flags=re.DOTALL | re.MULTILINE)
+        asked = len(re.findall(r"^### Exercise", section, flags=re.MULTILINE))
+        words = len(re.findall(r"[A-Za-z']{2,}", prose)) / 200
+        played = len(re.findall("Before you", section)) + section.count("widgets.") + (cells - asked) / 2
+        minutes[section.startswith("More:")] += words + played
+        exercises += asked
+    return minutes[False], minutes[True], exercises
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_chapter_takes_the_minutes_that_it_names(source: Path) -> None:
+    minutes, more, exercises = reading(source)
+    rounded, rounded_more = (5 * math.ceil(round(part, 1) / 5) for part in (minutes, more))
+    words = {0: "no", 1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 10: "ten"}
+    head = source.read_text("utf-8").split("**You need**")[0].split("**It takes**")[1]
+    assert f"about {rounded} minutes" in head or f"about {words.get(rounded)} minutes" in head
+    assert rounded <= 25
+    assert not exercises or f"the {words[exercises]} exercises" in " ".join(head.split())
+    assert not more or f"{words[rounded_more]} more with the section" in head
+    for page in ("index.md", "instructors.md"):
+        (row,) = re.findall(rf"^\|.*notebooks/{source.stem}.ipynb.*\|$", _table(ROOT / "book" / page), re.MULTILINE)
+        assert f"| {rounded} | {exercises} |" in row
+
+
+def _table(page: Path) -> str:
+    """The table of chapters of a page."""
+    return re.search(r"<!-- chapters -->(.*?)<!-- /chapters -->", page.read_text("utf-8"), re.DOTALL)[1]
 
 
 def test_badges_lead_to_notebooks_that_exist() -> None:
