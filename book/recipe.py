@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ddpm_micro import metrics, restore, simulate, train
 from ddpm_micro.atomic import atomic_write
+from ddpm_micro.checkpoint import Model
 from ddpm_micro.data import PairedPatches
-from ddpm_micro.unet import UNet
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, RUNS = ROOT / "book/results/recipe.json", ROOT / "runs/recipe"
@@ -30,32 +30,33 @@ SET, IMAGES, SAMPLES, SAMPLER_STEPS = "microtubules", 6, 8, 20
 CONFIG = train.TrainConfig(steps=400)
 
 
-def equal_weights() -> AbstractContextManager:
-    """The error of v counts the same at every timestep."""
-    return mock.patch.object(train, "loss_weight", lambda schedule, prediction, t: torch.ones(len(t), 1, 1, 1))
+def weighted(power: float) -> AbstractContextManager:
+    """The squared error of v counts (1 - alpha_bar_t) ** power."""
+    return mock.patch.object(
+        train, "loss_weight", lambda schedule, prediction, t: (1 - schedule.alpha_bar(t)).reshape(-1, 1, 1, 1) ** power
+    )
 
 
-def noise_turned_down() -> AbstractContextManager:
-    """The network sees x_t times the signal rate: the best linear estimate of x0 from x_t alone, nothing at t = T."""
-    forward = UNet.forward
-
-    def turned_down(unet: UNet, x_t: Tensor, noise_level: Tensor, cond: Tensor) -> Tensor:
-        alpha_bar = torch.sigmoid(-8 * noise_level)  # see Model.noise_level
-        return forward(unet, alpha_bar.sqrt().reshape(-1, 1, 1, 1) * x_t, noise_level, cond)
-
-    return mock.patch.object(UNet, "forward", turned_down)
+def noise_as_it_is() -> AbstractContextManager:
+    """The network is given x_t itself."""
+    return mock.patch.object(Model, "inputs", lambda model, x_t, t, cond: (x_t, model.noise_level(t).to(x_t), cond))
 
 
-VARIANTS: dict[str, tuple[Callable[[], AbstractContextManager], str]] = {  # what is changed, what was expected of it
-    "as shipped": (nullcontext, "the reference"),
-    "equal weights": (
-        equal_weights,
-        "one call worse, since late steps count less; samples better, since early ones count more",
-    ),
-    "noise turned down": (
-        noise_turned_down,
-        "one call better, since at t = T no noise is left to disturb it; samples the same",
-    ),
+@dataclass(frozen=True)
+class Variant:
+    """What is changed, and what was expected of it before the run."""
+
+    expected: str
+    changed: Callable[[], AbstractContextManager] = nullcontext
+    config: train.TrainConfig = CONFIG
+
+
+VARIANTS = {
+    "as shipped": Variant("the reference"),
+    "noise not turned down": Variant("one call worse: noise at t = T disturbs it; samples the same", noise_as_it_is),
+    "equal weights": Variant("one call worse, late steps count less; samples better", lambda: weighted(0)),
+    "weights of x0": Variant("one call better, late steps count more; samples worse", lambda: weighted(1)),
+    "eps": Variant("samples worse: it must first learn to pass noise on", config=replace(CONFIG, prediction="eps")),
 }
 
 
@@ -64,9 +65,9 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"expected names out of {', '.join(VARIANTS)}, got {', '.join(sorted(unknown))}")
     for name in names or VARIANTS:
-        changed, expected = VARIANTS[name]
-        with changed():
-            measured = {"expected": expected} | measure(name)
+        variant = VARIANTS[name]
+        with variant.changed():
+            measured = {"expected": variant.expected} | measure(name, variant.config)
         results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
         results[name] = measured
         with atomic_write(RESULTS, overwrite=True) as temporary:
@@ -75,17 +76,21 @@ def main(names: list[str]) -> None:
         print(name, results[name])
 
 
-def measure(name: str) -> dict[str, float]:
-    """Train one variant, or take the one that is there: PSNR in dB, V/B, and the seconds of training."""
+def measure(name: str, config: train.TrainConfig) -> dict[str, float]:
+    """Train one variant, or take the one that is there: PSNR in dB, V/B, and the seconds of training.
+
+    A model of eps has no estimate in one call.
+    """
     parts = (simulate.split(SET, part) for part in ("train", "val"))
-    patches, val = (PairedPatches(pairs.low, pairs.high, CONFIG.patch) for pairs in parts)
-    model = train.fit(CONFIG, patches, val, RUNS / name.replace(" ", "_"), data=f'simulate.split("{SET}", "train")')
+    patches, val = (PairedPatches(pairs.low, pairs.high, config.patch) for pairs in parts)
+    model = train.fit(config, patches, val, RUNS / name.replace(" ", "_"), data=f'simulate.split("{SET}", "train")')
     pairs = simulate.split(SET, "val")
-    scores: dict[str, list[float]] = {"one_draw": [], "mean": [], "one_call": []}
-    b, v = [], []
+    scores, b, v = defaultdict(list), [], []
     for low, high in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
         drawn = restore.restore(model, low, samples=SAMPLES, steps=SAMPLER_STEPS, keep_samples=True, progress=False)
-        estimates = {"one_draw": drawn.samples[0], "mean": drawn.mean, "one_call": model.posterior_mean(low)}
+        estimates = {"one_draw": drawn.samples[0], "mean": drawn.mean}
+        if config.prediction != "eps":
+            estimates["one_call"] = model.posterior_mean(low)
         for method, image in estimates.items():
             scores[method].append(metrics.psnr(high, image, data_range=float(high.max() - high.min())))
         spread = metrics.spread_skill(high, drawn.samples)

@@ -19,7 +19,7 @@ from ddpm_micro.atomic import atomic_write
 from ddpm_micro.device import choose_device
 from ddpm_micro.intensity import Percentiles, Scaling
 from ddpm_micro.samplers import noise_like, seeded
-from ddpm_micro.schedule import NoiseSchedule, check_prediction, schedule_from_config, to_x0
+from ddpm_micro.schedule import NoiseSchedule, check_prediction, rates, schedule_from_config, to_x0
 from ddpm_micro.tiling import tiled
 from ddpm_micro.unet import UNet, UNetConfig
 
@@ -66,7 +66,17 @@ class Model(nn.Module):
 
     def output(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """The bare network output: eps, v or x0."""
-        return self.unet(x_t, self.noise_level(t).to(x_t), cond)
+        return self.unet(*self.inputs(x_t, t, cond))
+
+    def inputs(self, x_t: Tensor, t: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network is given: x_t, turned down by the signal rate, the noise level, and cond.
+
+        For images of unit power sqrt(alpha_bar) x_t is the best linear estimate of x0 from x_t alone (Wiener). At
+        t = T it is zero: noise that tells nothing need not be learned to be ignored. Only eps, which at t = T is
+        nearly x_t itself, has to be found in x_t as it is.
+        """
+        seen = x_t if self.prediction == "eps" else rates(self.schedule, t, x_t)[0] * x_t
+        return seen, self.noise_level(t).to(x_t), cond
 
     def noise_level(self, t: Tensor) -> Tensor:
         """What the network is told of t, float64: log(noise rate / signal rate) / 4, EDM2's c_noise; about -1..2.

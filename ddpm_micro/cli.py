@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import ddpm_micro
-from ddpm_micro import commands, simulate
+from ddpm_micro import commands, simulate, suite
 from ddpm_micro.objectives import METHODS
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import PREDICTIONS
@@ -133,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("data", nargs="?", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
     _model_and_samples(sub)
-    number(sub, "--steps", int, None, "network calls per sample; if not given, 10")
-    number(sub, "--images", int, None, "only the first N images; with --suite 16 of each set if not given")
+    number(sub, "--steps", int, None, f"network calls per sample; if not given 10, with --suite {suite.STEPS}")
+    number(sub, "--images", int, None, f"only the first N images; with --suite {suite.IMAGES} of each set if not given")
     sub.add_argument(
         "--suite",
         action="store_true",

@@ -50,12 +50,12 @@ def loss(
 def loss_weight(schedule: NoiseSchedule, prediction: str, t: Tensor) -> Tensor:
     """How much the error at each ``t`` counts in training, shape (B, 1, 1, 1).
 
-    For v it is 1 - alpha_bar_t, which makes the loss the plain squared error of x0_hat: with equal weights the many
-    steps of little noise, where v is mostly known noise, would crowd out those near t = T, and the mean in one call
-    would suffer. For eps it is 1, as in the paper: its error of x0 grows without bound towards t = T.
+    For v it is the noise rate, sqrt(1 - alpha_bar_t): between 1, with which the many steps of little noise have most
+    say, and 1 - alpha_bar_t, with which the loss is the squared error of x0_hat and those near t = T have. For eps it
+    is 1, as in the paper: its error of x0 grows without bound towards t = T.
     """
-    alpha_bar = schedule.alpha_bar(t).reshape(-1, 1, 1, 1)
-    return 1 - alpha_bar if prediction == "v" else torch.ones_like(alpha_bar)
+    noise_rate = (1 - schedule.alpha_bar(t)).sqrt().reshape(-1, 1, 1, 1)
+    return noise_rate if prediction == "v" else torch.ones_like(noise_rate)
 
 
 def draw_t_eps(schedule: NoiseSchedule, x0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

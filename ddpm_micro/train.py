@@ -157,7 +157,7 @@ def fit(
     unet, optimizer = accelerator.prepare(model.unet, optimizer)
 
     def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        return unet(x_t, model.noise_level(t).to(x_t), cond)
+        return unet(*model.inputs(x_t, t, cond))
 
     def objective(x0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
         if config.method == "care":

@@ -62,6 +62,20 @@ def test_the_model_turns_its_output_into_x0(prediction: str, monkeypatch) -> Non
     torch.testing.assert_close(x0_hat, x0, rtol=0, atol=2e-4)
 
 
+def test_the_network_is_shown_the_best_linear_guess_and_at_the_end_nothing() -> None:
+    model, x_t, t = tiny(), torch.randn(2, 1, 6, 6), torch.tensor([8, 29])
+    alpha_bar = model.schedule.alpha_bar(t).reshape(-1, 1, 1, 1).float()
+    of_unit_power = alpha_bar.sqrt() / (alpha_bar + (1 - alpha_bar)) * x_t  # E[x0 | x_t] of standard normal pixels
+    torch.testing.assert_close(model.inputs(x_t, t, x_t)[0], of_unit_power)
+    answers = [model.output(noise[1:], t[1:], torch.zeros(1, 1, 6, 6)) for noise in (x_t, -x_t)]
+    torch.testing.assert_close(*answers, rtol=0, atol=0.01)
+
+
+def test_a_model_of_eps_sees_the_noise_as_it_is() -> None:
+    x_t = torch.randn(1, 1, 6, 6)
+    assert torch.equal(tiny("eps").inputs(x_t, torch.tensor([29]), x_t)[0], x_t)
+
+
 def test_an_eps_model_is_held_in_bounds_at_the_end(monkeypatch) -> None:
     model = tiny("eps")
     monkeypatch.setattr(model, "output", lambda x_t, *_: x_t + 0.01)

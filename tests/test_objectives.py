@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ddpm_micro.objectives import REACH, at_once, care_loss, hide, n2v_loss
-from ddpm_micro.schedule import cosine_schedule
+from ddpm_micro.objectives import REACH, at_once, care_loss, hide, loss_weight, n2v_loss
+from ddpm_micro.schedule import cosine_schedule, to_x0
 from ddpm_micro.train import TrainConfig
 
 SCHEDULE = cosine_schedule(20)
@@ -53,6 +53,14 @@ def test_at_once_is_asked_at_the_last_timestep_without_noise() -> None:
 def test_regression_compares_with_the_clean_image() -> None:
     x0, cond = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 3.0)
     assert care_loss(lambda x_t, t, cond: cond, SCHEDULE, x0, cond).item() == 9
+
+
+def test_an_error_of_v_counts_half_way_between_v_and_x0() -> None:
+    """Half-way in the exponent: the square of the weight is what an error of v does to x0, squared."""
+    t, nothing = torch.tensor([0, 7, 19]), torch.zeros(3, 1, 1, 1, dtype=torch.float64)
+    error_of_x0 = to_x0(SCHEDULE, torch.ones_like(nothing), nothing, t, "v").square()
+    torch.testing.assert_close(loss_weight(SCHEDULE, "v", t).square(), error_of_x0)
+    assert (loss_weight(SCHEDULE, "eps", t) == 1).all()
 
 
 def test_an_unknown_method_is_refused() -> None:
