@@ -49,20 +49,17 @@ def reading(source: Path) -> tuple[float, float, int]:
 def test_a_chapter_takes_the_minutes_that_it_names(source: Path) -> None:
     minutes, more, exercises = reading(source)
     rounded, rounded_more = (5 * math.ceil(round(part, 1) / 5) for part in (minutes, more))
-    words = {0: "no", 1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 10: "ten"}
+    words = {2: "two", 3: "three", 4: "four", 5: "five", 10: "ten"}
     head = source.read_text("utf-8").split("**You need**")[0].split("**It takes**")[1]
     assert f"about {rounded} minutes" in head or f"about {words.get(rounded)} minutes" in head
     assert rounded <= 25
     assert not exercises or f"the {words[exercises]} exercises" in " ".join(head.split())
     assert not more or f"{words[rounded_more]} more with the section" in head
-    for page in ("index.md", "instructors.md"):
-        (row,) = re.findall(rf"^\|.*notebooks/{source.stem}.ipynb.*\|$", _table(ROOT / "book" / page), re.MULTILINE)
-        assert f"| {rounded} | {exercises} |" in row
-
-
-def _table(page: Path) -> str:
-    """The table of chapters of a page."""
-    return re.search(r"<!-- chapters -->(.*?)<!-- /chapters -->", page.read_text("utf-8"), re.DOTALL)[1]
+    for page, told in {"index.md": f"| {rounded} |", "instructors.md": f"| {rounded} | {exercises} |"}.items():
+        text = (ROOT / "book" / page).read_text("utf-8")
+        table = re.search(r"<!-- chapters -->(.*?)<!-- /chapters -->", text, re.DOTALL)[1]
+        (row,) = re.findall(rf"^\|.*notebooks/{source.stem}.ipynb.*\|$", table, re.MULTILINE)
+        assert told in row
 
 
 def test_badges_lead_to_notebooks_that_exist() -> None:
