@@ -56,7 +56,7 @@ def restore(
     image : ndarray, shape (H, W) or (N, H, W), any H, W >= 1, grey levels
         A stack is restored plane by plane, each plane as if it were alone.
     samples : int, >= 1
-        K. Memory does not depend on it unless ``keep_samples``.
+        How many, K. Memory does not depend on it unless ``keep_samples``.
     sampler : {"dpmpp_2m", "ddim", "ddpm"}
     steps : int, 1..T, optional
         Network calls per sample; by default the sampler's own number.

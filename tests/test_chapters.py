@@ -19,6 +19,8 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 SOLVED = Path(__file__).parent.parent / "build" / "solved"
 CHECK = re.compile(r"^checks\.(\w+)\((\w+)\)$", re.MULTILINE)  # checks.NAME(FUNCTION)
 MIB, MINUTES, CORES = 2048, 3, 2  # what a chapter may take: the memory of a free Binder, and two cores for a while
+COLUMNS = 77  # characters across the book's column on a laptop; sentences wrap, tables cannot
+TABLE = re.compile(r"\S {2,}\S.* {2,}\S")  # a line with two gaps
 LAST = """
 import json, resource, sys
 from ddpm_micro.teach import checks
@@ -75,5 +77,7 @@ def test_a_solved_chapter_runs_in_its_budget(
     report = json.loads(result.nb.cells[-1].outputs[0].text)
     assert [line.split() for line in report["progress"].splitlines()] == [[name, "right"] for name in names]
     measured(f"{wall:.0f} s, {report['seconds']:.0f} s of computing, {report['mib']:.0f} MiB")
+    printed = [out.text for cell in result.nb.cells for out in cell.get("outputs", ()) if out.output_type == "stream"]
+    assert [line for line in "".join(printed).splitlines() if len(line) > COLUMNS and TABLE.search(line)] == []
     assert report["mib"] < MIB
     assert report["seconds"] < MINUTES * 60 * CORES  # not of the clock, which also counts what else the machine does
