@@ -53,6 +53,23 @@ def test_nan_changed_inputs_and_other_values_are_told() -> None:
     assert "differ by up to" in checks.q_sample(lambda s, x0, t, eps: x0).message
 
 
+def test_right_for_the_first_arguments_alone_is_not_right() -> None:
+    def always_flips(x0, cond, turns, flip):
+        return checks.EXERCISES["augment"].answer(x0, cond, turns, True)
+
+    def nothing_without_flip(x0, cond, turns, flip):
+        return checks.EXERCISES["augment"].answer(x0, cond, turns, True) if flip else None
+
+    for student in (always_flips, nothing_without_flip):
+        verdict = checks.augment(student)
+        assert not verdict.passed and "With flip=False" in verdict.message
+
+
+def test_a_list_of_numbers_is_told_as_one() -> None:
+    message = checks.timesteps(lambda schedule, steps: schedule.timesteps(steps).tolist()).message
+    assert message == "Expected one array or tensor, got a list of 7 things; convert it."
+
+
 def test_a_verdict_is_text_and_safe_html() -> None:
     def student(*_: object) -> None:
         raise ValueError("<script>")

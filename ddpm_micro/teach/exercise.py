@@ -61,6 +61,8 @@ class Exercise:
     hint : str
     picture : callable, optional
         ``picture(expected, came)``, each a list of arrays, draws both where the form is right and the values are not.
+    also : (callable, str), optional
+        Returns other arguments to try it on, and a sentence for a function that is right on the first alone.
     """
 
     answer: Callable[..., Any]
@@ -68,6 +70,7 @@ class Exercise:
     mistakes: Mapping[str, tuple[Callable[..., Any], str]]
     hint: str
     picture: Callable[[list[np.ndarray], list[np.ndarray]], Picture] | None = None
+    also: tuple[Callable[[], tuple], str] | None = None
 
     def check(self, student: Callable[..., Any]) -> Verdict:
         """Compare; whatever ``student`` does, this answers and does not raise."""
@@ -83,12 +86,17 @@ class Exercise:
             parts = _parts(came)
         except (TypeError, ValueError, RuntimeError):
             return Verdict(False, f"Expected numbers, got {type(came).__name__}.")
+        if len(parts) > 3 and len(expected) == 1 and expected[0].ndim == 1:
+            kind = type(came).__name__
+            return Verdict(False, f"Expected one array or tensor, got a {kind} of {len(parts)} things; convert it.")
         problem = _form(expected, parts)
         if problem:
             return Verdict(False, problem)
         if not _same(_parts(given), _parts(self.inputs())):
             return Verdict(False, "The function changes its inputs; work on copies, since the caller needs them again.")
         if _same(expected, parts):
+            if self.also and not self._right_also(student):
+                return Verdict(False, self.also[1])
             return Verdict(True, "Your answer agrees with the package's own.")
         picture = self.picture(expected, parts) if self.picture else None
         for name, (wrong, sentence) in self.mistakes.items():
@@ -98,6 +106,13 @@ class Exercise:
         return Verdict(
             False, f"The form is right, the values are not: they differ by up to {worst:.3g}.", picture=picture
         )
+
+    def _right_also(self, student: Callable[..., Any]) -> bool:
+        inputs, _ = self.also
+        try:
+            return _same(_parts(self.answer(*inputs())), _parts(student(*inputs())))
+        except Exception:  # the student's code may do anything
+            return False
 
 
 def _parts(value: Any) -> list[np.ndarray]:

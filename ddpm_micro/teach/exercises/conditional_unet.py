@@ -93,6 +93,10 @@ EXERCISES = {
                 lambda kernels, strides: _summed(kernels, [1, *strides[:-1]]),
                 "Only the stride just before a layer counts here; all strides before it multiply.",
             ),
+            "only the own stride": (
+                lambda kernels, strides: _summed(kernels, strides),
+                "Each layer counts its own stride here; what spreads it are the strides of the layers before it.",
+            ),
             "strides added": (
                 lambda kernels, strides: _summed(kernels, list(accumulate([1, *(s - 1 for s in strides[:-1])]))),
                 "The strides are added; two layers of stride 2 make a step of 2 x 2 = 4 pixels, three of 8.",
@@ -158,6 +162,10 @@ EXERCISES = {
             "SiLU shrinks": (
                 lambda *a: _block(*a, gain=1.0),
                 "SiLU's output is not divided by 0.596; each SiLU then loses two fifths of the magnitude.",
+            ),
+            "SiLU shrinks twice": (
+                lambda *a: _block(*a, gain=0.596),
+                "SiLU's output is multiplied by 0.596, which shrinks it once more; divide.",
             ),
             "no first SiLU": (
                 lambda *a: _block(*a, silu_first=False),

@@ -79,8 +79,12 @@ EXERCISES = {
                 lambda s, x0, x, t, b, n: schedule.q_sample(s, x0, b, n),
                 "This noises x0_hat afresh and forgets x_t; the posterior weighs both.",
             ),
+            "swapped": (
+                lambda s, x0, x, t, b, n: reverse_step_answer(s, x, x0, t, b, n),
+                "You pass x_t where x0_hat belongs; q_posterior takes the clean image first.",
+            ),
         },
-        "schedule.q_posterior gives mean and variance of the step.",
+        "A draw is the mean plus the standard deviation, the root of the variance, times the noise that is passed in.",
         picture=JUMPS,
     ),
     "ddim_step": Exercise(
@@ -89,11 +93,15 @@ EXERCISES = {
         {
             "stands still": (
                 lambda s, x0, x, t, b: _mix(s, x0, to_eps(s, x0, x, t), t),
-                "You mix x_t again and stay where you are; the new state takes the rates of the earlier step.",
+                "This is x_t again: take the noise out with the rates of t, and mix with those of before.",
             ),
             "x_t for the noise": (
                 lambda s, x0, x, t, b: _mix(s, x0, x, b),
                 "You put x_t where the noise belongs; x_t holds the image too. Take it out with to_eps.",
+            ),
+            "rates swapped": (
+                lambda s, x0, x, t, b: _mix(s, to_eps(s, x0, x, t), x0, b),
+                "The rates are swapped: rates returns the signal rate first, and it belongs to x0_hat.",
             ),
             "root forgotten": (
                 lambda s, x0, x, t, b: _mix(s, x0, to_eps(s, x0, x, t), b, power=2),
@@ -122,6 +130,10 @@ EXERCISES = {
             "both ends": (
                 lambda s, n: torch.linspace(s.num_train_timesteps - 1, 0, n).round().long(),
                 "These end at 0, so that the last jump, to the clean image, is far shorter than the others.",
+            ),
+            "both ends, cut off": (
+                lambda s, n: torch.linspace(s.num_train_timesteps - 1, 0, n).long(),
+                "These end at 0, so that the last jump is far shorter than the others. And round, do not cut off.",
             ),
             "upwards": (
                 lambda s, n: s.timesteps(n).flip(0),

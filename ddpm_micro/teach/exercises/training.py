@@ -76,11 +76,15 @@ EXERCISES = {
             ),
             "flip first": (
                 lambda x0, cond, turns, flip: tuple(np.rot90(i[:, ::-1] if flip else i, turns) for i in (x0, cond)),
-                "You flip before you turn, or flip top to bottom. Turn first, then flip left to right: [:, ::-1].",
+                "You flip first, or top to bottom, or turn the other way; np.rot90(image, turns), then [:, ::-1].",
             ),
         },
         "np.rot90(image, turns), then image[:, ::-1] if flip; the same for both images.",
         beside("x0", "cond"),
+        also=(
+            lambda: (*_augment_inputs()[:3], False),
+            "With flip=True this is right. With flip=False too both images must be returned, turned and not flipped.",
+        ),
     ),
     "learning_rate": Exercise(
         learning_rate_answer,
@@ -89,6 +93,16 @@ EXERCISES = {
             "no warm-up": (
                 lambda step, steps, peak, warmup: learning_rate_answer(step, steps, peak, 1),
                 "There is no warm-up: the first steps, where the gradient is least to be trusted, have the full rate.",
+            ),
+            "no peak": (
+                lambda step, steps, peak, warmup: learning_rate_answer(step, steps, 1.0, warmup),
+                "The peak is left out: this is the share of it, from 0 to 1. Multiply by peak.",
+            ),
+            "brackets": (
+                lambda step, steps, peak, warmup: (
+                    peak * np.minimum(step + 1 / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+                ),
+                "Brackets are missing: step + 1 / warmup divides the 1 alone. Write (step + 1) / warmup.",
             ),
             "comes back": (
                 lambda step, steps, peak, warmup: (

@@ -55,6 +55,14 @@ EXERCISES = {
                 lambda mean, std, offset, scale: ((mean + offset) * scale, std * scale),
                 "The offset is added before stretching; on the way in it was taken off first, so now it comes last.",
             ),
+            "offset taken off": (
+                lambda mean, std, offset, scale: (mean * scale - offset, std * scale),
+                "The offset is taken off, as on the way in; on the way back it is added.",
+            ),
+            "the wrong order": (
+                lambda mean, std, offset, scale: (std * scale, mean * scale + offset),
+                "Both are right, in the wrong order: return the mean first.",
+            ),
             "the way in": (
                 lambda mean, std, offset, scale: ((mean - offset) / scale, std / scale),
                 "This is the way from grey levels to network values; turn it round.",
@@ -82,7 +90,7 @@ EXERCISES = {
                     count_spread_answer(samples, count)[0],
                     count_spread_answer(samples, count)[1] / np.sqrt(len(samples)),
                 ),
-                "This is the error of the mean count, which shrinks with K; asked is how far single samples differ.",
+                "This is the error of the mean count, which shrinks with K; how far do single samples differ?",
             ),
             "variance": (
                 lambda samples, count: (
@@ -90,6 +98,13 @@ EXERCISES = {
                     count_spread_answer(samples, count)[1] ** 2,
                 ),
                 "The second result is the variance; take its square root, to have a number of spots.",
+            ),
+            "mean count of the mean": (
+                lambda samples, count: (
+                    float(count(np.mean(samples, axis=0))),
+                    count_spread_answer(samples, count)[1],
+                ),
+                "The first number is counted in the mean image; take the mean of the counts in the samples.",
             ),
             "first sample": (
                 lambda samples, count: (float(count(samples[0])), count_spread_answer(samples, count)[1]),
