@@ -15,7 +15,7 @@ def choose_device() -> tuple[torch.device, str]:
         return torch.device("cuda"), f"CUDA GPU {torch.cuda.get_device_name()}"
     if torch.backends.mps.is_available():
         return torch.device("mps"), "Apple GPU"
-    return torch.device("cpu"), f"no GPU found, {torch.get_num_threads()} CPU threads"
+    return torch.device("cpu"), f"no GPU found, CPU threads: {torch.get_num_threads()}"
 
 
 def choose_precision(device: torch.device) -> tuple[str, str]:
