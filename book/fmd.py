@@ -118,6 +118,7 @@ def measure(scene: datasets.Scene) -> evaluate.Measured:
     values |= more_values
     for scores in values.values():
         scores["psnr_fitted"] = psnr_fitted(truth, scores["pearson"])
+    values["raw"]["brightness"] = float(raw.mean() / truth.mean())
     return values, seconds | more_seconds
 
 
