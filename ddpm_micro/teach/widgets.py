@@ -91,7 +91,7 @@ def photons(light: np.ndarray) -> FrameStrip | VBox:
 
     def describe(n: int) -> str:
         scatter = f"the counts of its brightest row scatter by {100 / np.sqrt(n):.0f} percent at the peak"
-        return f"A frame with {n} photons at the brightest pixel: PSNR {psnr[n]:.1f} decibels; {scatter}."
+        return f"A frame with {n} photon{'s' * (n > 1)} at the brightest pixel: PSNR {psnr[n]:.1f} decibels; {scatter}."
 
     return slider("photons at the brightest pixel", list(counts), draw, describe, start=3)
 
@@ -284,7 +284,7 @@ def steps(images: Mapping[int, np.ndarray], truth: np.ndarray, *, vmin: float, v
 
     def draw(n: int) -> Figure:
         figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
-        panels = {f"{n} steps": images[n], f"{most} steps, same noise": images[most], "truth": truth}
+        panels = {f"in {n} step{'s' * (n > 1)}": images[n], f"in {most}, same noise": images[most], "truth": truth}
         for ax, (title, image) in zip(axes, panels.items()):
             ax.imshow(image, cmap="gray", vmin=vmin, vmax=vmax)
             ax.set(title=title, xticks=[], yticks=[])
