@@ -19,7 +19,6 @@ import torch
 
 from ddpm_micro import checkpoint, evaluate, simulate, suite, train
 from ddpm_micro.baselines import predict
-from ddpm_micro.data import PairedPatches
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, RUNS = ROOT / "book/results/longer.json", ROOT / "runs/longer"
@@ -37,13 +36,8 @@ def main() -> None:
 
 def go_on(method: str) -> None:
     """Train a method further, unless that is done."""
-    if weights(method).is_file() and not (RUNS / method / "last.pt").is_file():
-        return  # copied here without what is needed to go on: it was finished
-    parts = (simulate.split(SET, part) for part in ("train", "val"))
-    patches, val = (PairedPatches(pairs.low, pairs.high, CONFIG.patch) for pairs in parts)
     start = checkpoint.load_model(STARTS[method])
-    data = f'simulate.split("{SET}", "train")'
-    train.fit(replace(CONFIG, method=method), patches, val, RUNS / method, start=start, data=data)
+    suite.train_if_missing(replace(CONFIG, method=method), SET, RUNS / method, start=start)
 
 
 def measure(number: int) -> evaluate.Measured:

@@ -77,7 +77,7 @@ def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: i
         folder.mkdir(parents=True, exist_ok=True)
     for method in TRAINED:
         for name in simulate.NAMES:
-            train_if_missing(method, name, runs, training_steps)
+            train_if_missing(TrainConfig(method=method, steps=training_steps), name, runs / f"{method}_{name}")
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for name in simulate.NAMES:
             strengths = dict(pool.map(partial(_tuned, name), filters(BENCHMARKS[name])))
@@ -91,16 +91,14 @@ def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: i
     return json.loads((results / "benchmark.json").read_text("utf-8"))
 
 
-def train_if_missing(method: str, name: str, runs: Path, steps: int) -> None:
-    """Train a rival on a set with the training, the data and the network of the specialists, or go on with it."""
-    folder = runs / f"{method}_{name}"
+def train_if_missing(config: TrainConfig, name: str, folder: Path, *, start: Model | None = None) -> None:
+    """Train a model on a set with the data and the network of the specialists, or go on with it."""
     finished = folder / "model.safetensors"
     if finished.is_file() and not (folder / "last.pt").is_file():
         return  # copied here without what is needed to go on: it was finished
-    config = TrainConfig(method=method, steps=steps)
     parts = (simulate.split(name, part) for part in ("train", "val"))
     train, val = (PairedPatches(pairs.low, pairs.high, config.patch) for pairs in parts)
-    fit(config, train, val, folder, data=f'simulate.split("{name}", "train")')
+    fit(config, train, val, folder, start=start, data=f'simulate.split("{name}", "train")')
 
 
 def measure(task: Task) -> tuple[evaluate.Measured, dict | None]:
