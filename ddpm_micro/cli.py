@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     number(
         sub, "--steps", int, None, "network calls per sample; if not given, 10 for dpmpp_2m, 20 for ddim, all for ddpm"
     )
+    sub.add_argument(
+        "--antithetic",
+        action="store_true",
+        help="draw samples in pairs from opposite noise: the mean of 2 is about as good as that of dozens",
+    )
     number(sub, "--seed", int, 0, "the same seed gives the same samples")
     number(sub, "--tile", int, None, "side in pixels of the windows the network sees; if not given, 192")
     sub.add_argument(

@@ -43,6 +43,7 @@ def restore_file(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         tile=arguments.tile,
         progress=sys.stderr.isatty(),
+        antithetic=arguments.antithetic,
     )
     scale = {name: getattr(micrograph, name) for name in ("pixel_size_nm", "z_step_nm", "frame_interval_s")}
     mean, std = restoration.mean, restoration.std

@@ -8,7 +8,7 @@ cond : Tensor, shape (B, 1, H, W)
     The condition; one sample is drawn per item.
 steps : int, 1..T
     Network calls.
-generator : torch.Generator, a list of B of them, or None
+generator : torch.Generator, a list of B of them or of `Negated` ones, or None
     Source of the noise. With a list, item i of the batch draws from generator i alone, so that a sample does
     not depend on its batch mates.
 callback : callable, optional
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -33,7 +34,20 @@ from torch import Tensor
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, q_posterior, rates, to_eps
 
 Callback = Callable[[int, int, Tensor, Tensor], None]
-Generators = torch.Generator | Sequence[torch.Generator] | None
+
+
+@dataclass(frozen=True)
+class Negated:
+    """The noise of a generator with its sign turned: antithetic to what the generator alone would give.
+
+    It is as good a noise. What a sampler makes of the two lies on opposite sides of the mean, more or less: they are
+    negatively correlated, and their errors cancel (Jia et al. 2025, arXiv 2506.06185).
+    """
+
+    generator: torch.Generator
+
+
+Generators = torch.Generator | Negated | Sequence[torch.Generator | Negated] | None
 
 
 def sample_ddpm(
@@ -141,6 +155,8 @@ def seeded(*key: int) -> torch.Generator:
 
 def noise_like(cond: Tensor, generator: Generators) -> Tensor:
     """Standard normal noise of ``cond``'s shape; a list of generators gives each item of the batch its own."""
+    if isinstance(generator, Negated):
+        return -noise_like(cond, generator.generator)
     if generator is None or isinstance(generator, torch.Generator):
         device = generator.device if generator else cond.device
         return torch.randn(cond.shape, generator=generator, device=device, dtype=cond.dtype).to(cond.device)

@@ -1,9 +1,10 @@
 """The benchmark: every method on the four simulated sets, and what averaging gains, written as two JSON files.
 
 ``benchmark.json`` is a list of records, see `ddpm_micro.evaluate.summarise`, with, for every method but ``ddpm_avg``,
-``p_mood``: of Mood's median test against it. ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
-a set, {set, B, V, V_over_B, coverage_50, coverage_90, coverage_95}, B and V in units of the squared data range. What
-could not be measured is null.
+``p_mood``: of Mood's median test against it. The methods ``ddpm_pair`` and ``ddpm_pairs`` are the mean of two and of
+`PAIRED` antithetic samples (see `restore`). ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
+a set, {set, B, V, V_over_B, correlation, coverage_50, coverage_90, coverage_95}: B and V in units of the squared data
+range, and the correlation of the two errors of an antithetic pair. What could not be measured is null.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.train import TrainConfig, fit
 
 TRAINED = ("n2v", "care")  # rivals with weights of their own; pix2pix and UNet-RCAN would stand here
-TRAINING_STEPS = 1500  # optimiser steps of a rival, as many as the specialists had
+TRAINING_STEPS = 6000  # optimiser steps of a rival, as many as the specialists had
 IMAGES = 12  # test images of each set
 STEPS = 20  # network calls per sample
 AVERAGED = 15  # samples in ddpm_avg, as in arXiv 2409.12078
+PAIRED = 14  # antithetic samples in ddpm_pairs: seven pairs, for no more network calls than ddpm_avg
 DRAWS = 32  # samples for the averaging curves ...
 DRAWN = 4  # ... of the first so many images
 COUNTS = (1, 2, 3, 5, 8, 10, 15, 20, 32)
@@ -114,30 +116,39 @@ def measure(task: Task) -> tuple[evaluate.Measured, dict | None]:
         methods[method] = partial(predict, network, image)
     methods["one_call"] = lambda: model.posterior_mean(image)
     draws = max(DRAWS, AVERAGED) if task.number < DRAWN else AVERAGED
+    options = {"steps": task.steps, "keep_samples": True, "progress": False}
     start = time.perf_counter()
-    samples = restore(model, image, samples=draws, steps=task.steps, keep_samples=True, progress=False).samples
+    samples = restore(model, image, samples=draws, **options).samples
     seconds_each = (time.perf_counter() - start) / draws
-    methods["ddpm"] = lambda: samples[0]  # drawn once for all: sample k is the same whatever their number
-    methods["ddpm_avg"] = lambda: samples[:AVERAGED].mean(axis=0)
+    pairs = restore(model, image, samples=PAIRED, antithetic=True, **options).samples
+    # Drawn once for all: sample k is the same whatever their number.
+    means = {"ddpm": samples[:1], "ddpm_avg": samples[:AVERAGED], "ddpm_pair": pairs[:2], "ddpm_pairs": pairs}
+    methods |= {method: partial(np.mean, drawn, axis=0) for method, drawn in means.items()}
     values, seconds = evaluate.compare(methods, truth)
-    seconds |= {"ddpm": seconds_each, "ddpm_avg": AVERAGED * seconds_each}
-    return (values, seconds), curves(truth, samples) if task.number < DRAWN else None
+    seconds |= {method: len(drawn) * seconds_each for method, drawn in means.items()}
+    return (values, seconds), curves(truth, samples, pairs) if task.number < DRAWN else None
 
 
-def curves(truth: np.ndarray, samples: np.ndarray) -> dict[str, dict[int, float] | float]:
-    """How an image gains from averaging: metrics by number of samples, B, V, and coverage of the intervals.
+def curves(truth: np.ndarray, samples: np.ndarray, pairs: np.ndarray) -> dict[str, dict[int, float] | float]:
+    """How an image gains from averaging: metrics by number of samples, B, V, correlation, coverage of the intervals.
 
     Parameters
     ----------
     truth : ndarray, shape (H, W)
     samples : ndarray, shape (K, H, W), K >= 3
+        Independent ones.
+    pairs : ndarray, shape (K, H, W), K >= 4 and even
+        Antithetic ones, partners side by side.
     """
-    truth, samples = truth.astype(np.float64), samples.astype(np.float64)
+    truth, samples, pairs = (array.astype(np.float64) for array in (truth, samples, pairs))
     data_range = float(truth.max() - truth.min())
     scores = {k: evaluate.score(truth, samples[:k].mean(axis=0), data_range) for k in COUNTS if k <= len(samples)}
     out: dict = {metric: {k: scores[k][metric] for k in scores} for metric in scores[1]}
     spread = metrics.spread_skill(truth, samples)
     out |= {"B": spread.bias_variance / data_range**2, "V": spread.sample_variance / data_range**2}
+    # The mean of two whose errors have the correlation rho has the variance V (1 + rho) / 2.
+    of_means = pairs.reshape(-1, 2, *truth.shape).mean(axis=1).var(axis=0, ddof=1).mean()
+    out["correlation"] = 2 * float(of_means) / spread.sample_variance - 1
     return out | {f"coverage_{c}": metrics.coverage(truth, samples, c / 100) for c in COVERAGES}
 
 
@@ -152,8 +163,9 @@ def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:
             mean = float(values.mean()) if len(values) else float("nan")
             records.append({"set": name, "k": k, "metric": metric, "mean": mean, "stderr": stderr})
     b, v = (float(np.mean([image[key] for image in images])) for key in "BV")
-    covered = {f"coverage_{c}": float(np.mean([image[f"coverage_{c}"] for image in images])) for c in COVERAGES}
-    return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **covered}]
+    others = ("correlation", *(f"coverage_{c}" for c in COVERAGES))
+    means = {key: float(np.mean([image[key] for image in images])) for key in others}
+    return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **means}]
 
 
 def with_tests(records: list[evaluate.Record]) -> list[evaluate.Record]:

@@ -52,6 +52,23 @@ def test_exact_posterior_comes_out_in_grey_levels() -> None:
     assert spread_skill(truth, result.samples).ratio == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_antithetic_pairs_of_a_gaussian_posterior_have_no_error(sampler: str) -> None:
+    """Every sampler turns noise into a sample linearly then, so that a pair's errors are equal and opposite."""
+    network, image = ExactPosterior(), RNG.uniform(200, 4000, (90, 80)).astype(np.float32)
+    scaling = network.percentiles.fit(image)
+    mean, spread = scaling.invert(scaling.apply(image) / 2), 0.3 * scaling.scale
+    options = {"sampler": sampler, "steps": 25, "keep_samples": True, "progress": False}
+    paired = restore(network, image, samples=6, antithetic=True, **options)
+    np.testing.assert_allclose(paired.mean, mean, atol=1e-3 * spread)
+    assert paired.std == pytest.approx(np.sqrt(((paired.samples - mean) ** 2).mean(0)), rel=1e-3)
+    alone = restore(network, image, samples=6, **options)
+    np.testing.assert_array_equal(paired.samples[::2], alone.samples[::2])
+    assert np.sqrt(np.mean(paired.std**2)) == pytest.approx(np.sqrt(np.mean(alone.std**2)), rel=0.03)
+    odd = restore(network, image, samples=3, antithetic=True, **options)  # the last has no partner
+    np.testing.assert_allclose(odd.mean - mean, (alone.samples[2] - mean) / 3, atol=1e-3 * spread)
+
+
 def test_mean_and_std_are_those_of_the_samples() -> None:
     result = restore(model(), IMAGE, samples=5, steps=4, keep_samples=True, progress=False)
     assert result.samples.shape == (5, *IMAGE.shape)

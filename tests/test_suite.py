@@ -11,11 +11,15 @@ from ddpm_micro import cli, suite
 from ddpm_micro.simulate import make_pairs
 
 
-def exact_draws(k: int, side: int = 96, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """A truth and k samples of one posterior; ``spread`` below 1 makes the samples too much alike."""
+def exact_draws(
+    k: int, side: int = 96, spread: float = 1.0, correlation: float = -0.9
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A truth, k samples of one posterior and k in pairs; ``spread`` below 1 makes the samples too much alike."""
     rng = np.random.default_rng(0)
     mean = rng.normal(50, 10, (side, side))
-    return mean + rng.normal(0, 3, mean.shape), mean + spread * rng.normal(0, 3, (k, *mean.shape))
+    truth, samples = mean + rng.normal(0, 3, mean.shape), mean + spread * rng.normal(0, 3, (k, *mean.shape))
+    one, other = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], (k // 2, *mean.shape)).T
+    return truth, samples, mean + spread * 3 * np.stack([one.T, other.T], axis=1).reshape(-1, *mean.shape)
 
 
 def test_exact_samples_gain_what_theory_says_and_cover_what_they_claim() -> None:
@@ -23,6 +27,7 @@ def test_exact_samples_gain_what_theory_says_and_cover_what_they_claim() -> None
     for k in suite.COUNTS:
         assert out["psnr"][k] - out["psnr"][1] == pytest.approx(10 * np.log10(2 * k / (k + 1)), abs=0.1)
     assert out["V"] / out["B"] == pytest.approx(1, abs=0.05)
+    assert out["correlation"] == pytest.approx(-0.9, abs=0.01)
     for level in suite.COVERAGES:
         assert out[f"coverage_{level}"] == pytest.approx(level / 100, abs=0.02)
 
@@ -61,10 +66,12 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(suite, "TUNED_ON", 1)
     monkeypatch.setattr(suite, "DRAWS", 5)
     monkeypatch.setattr(suite, "AVERAGED", 3)
+    monkeypatch.setattr(suite, "PAIRED", 4)
     records = suite.run(tmp_path, tmp_path / "rivals", images=2, steps=2, training_steps=2)
     methods = {record["method"] for record in records}
     assert methods == {
-        "raw", "gaussian", "nlm", "tv", "richardson_lucy", "n2v", "care", "ddpm", "ddpm_avg", "one_call",
+        "raw", "gaussian", "nlm", "tv", "richardson_lucy", "n2v", "care", "one_call", "ddpm", "ddpm_avg",
+        "ddpm_pair", "ddpm_pairs",
     }  # fmt: skip
     record = next(r for r in records if r["method"] == "ddpm_avg" and r["metric"] == "psnr")
     assert record["n"] == 2 and record["seconds_per_image"] > 0 and "p_mood" not in record
