@@ -22,6 +22,8 @@ METHODS = {
     "care": "CARE (regression)",
     "ddpm": "one sample",
     "ddpm_avg": "mean of 15",
+    "ddpm_pair": "mean of 2, antithetic",
+    "ddpm_pairs": "mean of 4, antithetic",
     "one_call": "one call",
 }
 

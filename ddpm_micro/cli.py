@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("book/rivals"),
         metavar="FOLDER",
-        help="with --suite: where the trained rivals are; what is missing is trained (20 minutes each on a CPU core)",
+        help="with --suite: where the trained rivals are; what is missing is trained (an hour each on a CPU core)",
     )
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)

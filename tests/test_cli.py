@@ -55,12 +55,14 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     return err
 
 
-def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(image: Path, model: str) -> None:
+@pytest.mark.parametrize("antithetic", [False, True])
+def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(
+    antithetic: bool, image: Path, model: str
+) -> None:
     out = image.with_name("out.tif")
-    assert (
-        main(["restore", str(image), str(out), "--model", model, "--samples", "3", "--steps", "4", "--seed", "5"]) == 0
-    )
-    expected = restore(load_model(model), IMAGE, samples=3, steps=4, seed=5, progress=False)
+    options = ["--model", model, "--samples", "3", "--steps", "4", "--seed", "5"] + antithetic * ["--antithetic"]
+    assert main(["restore", str(image), str(out), *options]) == 0
+    expected = restore(load_model(model), IMAGE, samples=3, steps=4, seed=5, antithetic=antithetic, progress=False)
     for path, plane in ((out, expected.mean), (image.with_name("out.std.tif"), expected.std)):
         written = tiff.read(path)
         np.testing.assert_allclose(written.image, plane, rtol=1e-5)
