@@ -75,6 +75,9 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     }  # fmt: skip
     record = next(r for r in records if r["method"] == "ddpm_avg" and r["metric"] == "psnr")
     assert record["n"] == 2 and record["seconds_per_image"] > 0 and "p_mood" not in record
+    seconds = {r["method"]: r["seconds_per_image"] for r in records}
+    drawn = {"ddpm": 1, "ddpm_pair": 2, "ddpm_avg": 3, "ddpm_pairs": 4}  # samples in each mean
+    assert all(seconds[method] == pytest.approx(k * seconds["ddpm"]) for method, k in drawn.items())
     assert all("p_mood" in r for r in records if r["method"] != "ddpm_avg")
     assert all(
         (r["strength"] is not None) == (r["method"] in ("gaussian", "nlm", "tv", "richardson_lucy")) for r in records
