@@ -28,23 +28,21 @@ METHODS = ("ddpm", "care")
 
 def main() -> None:
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(trained, METHODS))
+        list(pool.map(train_one, METHODS))
         measured = evaluate.summarise(SET, list(pool.map(measure, range(suite.IMAGES))))
     records = [record | {"training_steps": STEPS} for record in measured if record["metric"] == "psnr"]
     RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
 
 
-def trained(method: str) -> Path:
-    """The file of a model, after training it unless that is done."""
+def train_one(method: str) -> None:
     suite.train_if_missing(train.TrainConfig(steps=STEPS, method=method), SET, RUNS / method)
-    return RUNS / method / "model.safetensors"
 
 
 def measure(number: int) -> evaluate.Measured:
     """Both on one test image, sampled as in the suite."""
     pairs = simulate.split(SET, "test")
     image, truth = pairs.low[number], pairs.high[number]
-    ddpm, care = (checkpoint.load_model(trained(method)) for method in METHODS)
+    ddpm, care = (checkpoint.load_model(RUNS / method / "model.safetensors") for method in METHODS)
     values, seconds = evaluate.measure(ddpm, image, truth, samples=suite.AVERAGED, steps=suite.STEPS)
     more_values, more_seconds = evaluate.compare({"care": lambda: predict(care, image)}, truth)
     return values | more_values, seconds | more_seconds

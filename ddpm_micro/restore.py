@@ -73,7 +73,7 @@ def restore(
         Show a progress bar.
     antithetic : bool
         Draw in pairs: sample 1 from the noise of sample 0 with its sign turned, sample 3 from that of sample 2. Each
-        is a sample as before, but the errors of a pair cancel, so that the mean of two is about as good as that of
+        is a sample as before, but the two lie on opposite sides of the mean, and theirs is about as good as that of
         dozens which are independent (arXiv 2506.06185; chapter 7 measures it).
 
     Returns

@@ -41,7 +41,7 @@ class Negated:
     """The noise of a generator with its sign turned: antithetic to what the generator alone would give.
 
     It is as good a noise. What a sampler makes of the two lies on opposite sides of the mean, more or less: they are
-    negatively correlated, and their errors cancel (Jia et al. 2025, arXiv 2506.06185).
+    negatively correlated (Jia et al. 2025, arXiv 2506.06185).
     """
 
     generator: torch.Generator

@@ -4,7 +4,7 @@
 ``p_mood``: of Mood's median test against it. The methods ``ddpm_pair`` and ``ddpm_pairs`` are the mean of two and of
 `PAIRED` antithetic samples (see `restore`). ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
 a set, {set, B, V, V_over_B, correlation, coverage_50, coverage_90, coverage_95}: B and V in units of the squared data
-range, and the correlation of the two errors of an antithetic pair. What could not be measured is null.
+range, and the correlation of the two of an antithetic pair. What could not be measured is null.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def curves(truth: np.ndarray, samples: np.ndarray, pairs: np.ndarray) -> dict[st
     out: dict = {metric: {k: scores[k][metric] for k in scores} for metric in scores[1]}
     spread = metrics.spread_skill(truth, samples)
     out |= {"B": spread.bias_variance / data_range**2, "V": spread.sample_variance / data_range**2}
-    # The mean of two whose errors have the correlation rho has the variance V (1 + rho) / 2.
+    # The mean of two that have the correlation rho has the variance V (1 + rho) / 2.
     of_means = pairs.reshape(-1, 2, *truth.shape).mean(axis=1).var(axis=0, ddof=1).mean()
     out["correlation"] = 2 * float(of_means) / spread.sample_variance - 1
     return out | {f"coverage_{c}": metrics.coverage(truth, samples, c / 100) for c in COVERAGES}
