@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,17 @@ def test_wrong_calls_are_told_in_one_line(arguments, message, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_bfloat16_measures_what_float32_does(monkeypatch) -> None:
+    pairs = make_pairs("zebrafish", 1, size=64, seed=0)
+    monkeypatch.setattr(suite, "_test_pairs", lambda name: pairs)
+    monkeypatch.setattr(suite, "DRAWS", 4)
+    monkeypatch.setattr(suite, "AVERAGED", 4)
+    rivals = Path(__file__).parent.parent / "book" / "rivals"
+    strengths = dict.fromkeys(("gaussian", "nlm", "tv", "richardson_lucy"), 1.0)
+    tasks = (suite.Task("zebrafish", 0, 5, rivals, strengths, precision) for precision in ("no", "bf16"))
+    (single, _), (half, _) = (suite.measure(task)[0] for task in tasks)
+    for method, scores in single.items():
+        differs = abs(scores["psnr"] - half[method]["psnr"])
+        assert 0 < differs < 0.05 if method in (*suite.TRAINED, "one_call") or "ddpm" in method else differs == 0
