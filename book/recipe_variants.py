@@ -77,6 +77,10 @@ def middle_timesteps(seed: int) -> AbstractContextManager:
     return mock.patch.object(train, "draw_t_eps", draw)
 
 
+def warmed_up_in(steps: int) -> Changed:
+    return lambda seed: mock.patch.object(train, "WARMUP", steps)
+
+
 def network(build: Callable[[UNetConfig], nn.Module]) -> Changed:
     return lambda seed: mock.patch.object(checkpoint, "UNet", build)
 
@@ -186,9 +190,10 @@ VARIANTS = {
     "three times the rate": Variant("worse: steps overshoot", config(lr=3e-2)),
     "ten times the rate": Variant("worse still", config(lr=1e-1)),
     "batches of 4": Variant("better: more steps count more than smoother ones", config(batch_size=4, steps=2 * STEPS)),
-    "batches of 32": Variant("worse: too few steps", config(batch_size=32, steps=STEPS // 4)),
+    "batches of 32": Variant(
+        "worse: too few steps", config(batch_size=32, steps=STEPS // 4), changed=warmed_up_in(train.WARMUP // 4)
+    ),
     "patches of 32 pixels": Variant("a little worse: edges without context", config(batch_size=32, patch=32)),
-    "average over 100 steps": Variant("a little worse: more noise of training is left", config(ema_decay=0.99)),
     "no average": Variant("worse, samples most", config(ema_decay=0.0)),
     "plain layers": Variant("worse: normalisation takes longer to train", config(lr=1e-3), changed=network(Plain)),
     "narrow and deep": Variant(

@@ -20,6 +20,7 @@ import torch
 
 from ddpm_micro import checkpoint, metrics, restore, simulate
 from ddpm_micro.atomic import atomic_write
+from ddpm_micro.device import autocast, choose_device, choose_precision
 
 RESULTS = Path(__file__).resolve().parent / "results/spread.json"
 IMAGES, SAMPLES = 4, 8
@@ -42,9 +43,10 @@ def measure(name: str, sampler: str, steps: int) -> dict[str, str | int | float]
     model, pairs = checkpoint.load_model(name), simulate.split(name, "test")
     b, v, one, mean = [], [], [], []
     for image, truth in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
-        drawn = restore.restore(
-            model, image, samples=SAMPLES, sampler=sampler, steps=steps, keep_samples=True, progress=False
-        )
+        with autocast(choose_precision(choose_device()[0])[0]):  # as in the suite
+            drawn = restore.restore(
+                model, image, samples=SAMPLES, sampler=sampler, steps=steps, keep_samples=True, progress=False
+            )
         spread = metrics.spread_skill(truth, drawn.samples)
         data_range = float(truth.max() - truth.min())
         b.append(spread.bias_variance / data_range**2)

@@ -35,6 +35,12 @@ def choose_precision(device: torch.device) -> tuple[str, str]:
     return "no", f"float32 on {device.type}"
 
 
+def autocast(precision: str) -> torch.autocast:
+    """A context in which networks compute with so many bits, on the device of `choose_device`."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(choose_device()[0].type, dtype, enabled=dtype is not None)
+
+
 @lru_cache(maxsize=1)
 def _cpu_bf16_gain() -> float:
     """Time of a training-like convolution in float32 over that in bfloat16.
