@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_micro import checkpoint, objectives, restore, train
+from ddpm_micro import checkpoint, objectives, restore, suite, train
 from ddpm_micro.checkpoint import Model, load_model
 from ddpm_micro.objectives import at_once
 from ddpm_micro.samplers import sample_dpmpp_2m
@@ -25,8 +25,8 @@ STEPS = 600
 
 
 def config(**changes: Any) -> train.TrainConfig:
-    """The default configuration, short and validated once, at its end, so that no row is helped by a choice."""
-    short = replace(train.TrainConfig(steps=STEPS), **changes)
+    """That of the specialists, but short and validated once, at its end, so that no row is helped by a choice."""
+    short = replace(train.TrainConfig(steps=STEPS, lr=suite.TRAINING_LR), **changes)
     return replace(short, val_every=short.steps)
 
 
@@ -186,9 +186,10 @@ VARIANTS = {
     ),
     "min-SNR weights": Variant("one call much worse: near t = T errors hardly count", changed=weighted(min_snr)),
     "middle timesteps": Variant("samples better, one call worse", changed=middle_timesteps),
-    "a third of the rate": Variant("worse: 600 steps are too few for it", config(lr=1e-2 / 3)),
+    "a third of the rate": Variant("worse: 600 steps are too few for it", config(lr=suite.TRAINING_LR / 3)),
     "three times the rate": Variant("worse: steps overshoot", config(lr=3e-2)),
     "ten times the rate": Variant("worse still", config(lr=1e-1)),
+    "thirty times the rate": Variant("falls apart", config(lr=3e-1)),
     "batches of 4": Variant("better: more steps count more than smoother ones", config(batch_size=4, steps=2 * STEPS)),
     "batches of 32": Variant(
         "worse: too few steps", config(batch_size=32, steps=STEPS // 4), changed=warmed_up_in(train.WARMUP // 4)

@@ -35,7 +35,8 @@ from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.train import TrainConfig, fit
 
 TRAINED = ("n2v", "care")  # rivals with weights of their own; pix2pix and UNet-RCAN would stand here
-TRAINING_STEPS = 6000  # optimiser steps of a rival, as many as the specialists had
+TRAINING_STEPS = 6000  # optimiser steps of a rival, as many as the specialists had ...
+TRAINING_LR = 1e-2  # ... and their peak learning rate
 IMAGES = 12  # test images of each set
 STEPS = 20  # network calls per sample
 AVERAGED = 15  # samples in ddpm_avg, as in arXiv 2409.12078
@@ -81,7 +82,8 @@ def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: i
         folder.mkdir(parents=True, exist_ok=True)
     for method in TRAINED:
         for name in simulate.NAMES:
-            train_if_missing(TrainConfig(method=method, steps=training_steps), name, runs / f"{method}_{name}")
+            config = TrainConfig(method=method, steps=training_steps, lr=TRAINING_LR)
+            train_if_missing(config, name, runs / f"{method}_{name}")
     precision, _ = choose_precision(choose_device()[0])
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for name in simulate.NAMES:

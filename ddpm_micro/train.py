@@ -61,7 +61,7 @@ class TrainConfig:
     steps: int = 4000
     batch_size: int = 8
     patch: int = 64
-    lr: float = 1e-2
+    lr: float = 1e-1
     ema_decay: float = 0.999
     method: str = "ddpm"
     prediction: str = "v"

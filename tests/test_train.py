@@ -24,7 +24,7 @@ from ddpm_micro.train import TrainConfig, _warmed_up_ema, draw_t_eps, fit, loss,
 from ddpm_micro.unet import UNetConfig
 
 TINY = TrainConfig(
-    steps=12, batch_size=2, patch=8, val_every=4, num_train_timesteps=20, precision="no",
+    steps=12, batch_size=2, patch=8, lr=1e-2, val_every=4, num_train_timesteps=20, precision="no",
     unet=UNetConfig(8, (1, 2), 1, (1,), dropout=0.1),
 )  # fmt: skip
 
