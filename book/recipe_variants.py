@@ -189,7 +189,6 @@ VARIANTS = {
     "a third of the rate": Variant("worse: 600 steps are too few for it", config(lr=suite.TRAINING_LR / 3)),
     "three times the rate": Variant("worse: steps overshoot", config(lr=3e-2)),
     "ten times the rate": Variant("worse still", config(lr=1e-1)),
-    "thirty times the rate": Variant("falls apart", config(lr=3e-1)),
     "batches of 4": Variant("better: more steps count more than smoother ones", config(batch_size=4, steps=2 * STEPS)),
     "batches of 32": Variant(
         "worse: too few steps", config(batch_size=32, steps=STEPS // 4), changed=warmed_up_in(train.WARMUP // 4)
