@@ -34,9 +34,8 @@ from ddpm_micro.data import PairedPatches
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PICTURE, RUNS = ROOT / "book/results/fmd.json", ROOT / "book/images/fmd_fish.webp", ROOT / "runs/fmd"
-ITSELF = train.TrainConfig(
-    method="n2v", steps=200, val_every=200, lr=1e-2
-)  # validated once: the weights of the last step
+# Validated once: the weights of the last step.
+ITSELF = train.TrainConfig(method="n2v", steps=200, val_every=200, lr=1e-2)
 TUNED = train.TrainConfig(steps=300, val_every=300, lr=3e-3)
 SAMPLES, STEPS = 15, 5
 CROP = np.s_[100:356, 90:346]

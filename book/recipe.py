@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python book/recipe.py [NAME ...]
 
 trains what is missing under ``runs/recipe``, three times each from other seeds (4 minutes a run on one CPU core),
-restores six validation images with each model and writes ``book/results/recipe.json``, which chapter 8 shows.
+restores six validation images with each model and writes ``book/results/recipe.json``, which chapter 8 shows. It needs
+what the tests need (``pip install -e ".[test]"``): the plain U-Net is that of diffusers.
 """
 
 from __future__ import annotations
