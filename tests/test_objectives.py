@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ddpm_micro.objectives import REACH, at_once, care_loss, hide, loss_weight, n2v_loss
+from ddpm_micro.objectives import REACH, at_once, care_loss, hide, loss_weight, n2v_loss, quick_estimate
+from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import cosine_schedule, to_x0
 from ddpm_micro.train import TrainConfig
 
@@ -66,3 +67,15 @@ def test_an_error_of_v_counts_half_way_between_v_and_x0() -> None:
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="ddpm, care, n2v, got 'gan'"):
         TrainConfig(method="gan")
+
+
+def test_the_estimate_for_validation_holds_no_noise_where_the_sampler_is_affine() -> None:
+    def affine(x_t: torch.Tensor, t: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+        return 0.6 * x_t + 0.3 * cond
+
+    cond = torch.full((1, 1, 16, 16), 0.5, dtype=torch.float64)
+    one = sample_ddim(affine, SCHEDULE, cond, steps=5, generator=torch.Generator().manual_seed(0))
+    estimate = quick_estimate(affine, SCHEDULE, "ddpm", cond)
+    assert one.std() > 0.01  # noise goes in, and some comes out; it is gone in the mean with the opposite
+    torch.testing.assert_close(estimate, estimate.mean().expand_as(estimate), rtol=0, atol=1e-12)
+    assert estimate.mean().item() == pytest.approx(one.mean().item(), abs=0.1)
