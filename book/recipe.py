@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import product
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -35,20 +35,20 @@ def main(names: list[str]) -> None:
     unknown = set(names) - set(variants.VARIANTS)
     if unknown:
         sys.exit(f"expected names out of {', '.join(variants.VARIANTS)}, got {', '.join(sorted(unknown))}")
+    names = names or list(variants.VARIANTS)
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        list(pool.map(begin, SEEDS))
-        runs = list(product(names or variants.VARIANTS, SEEDS))
-        measured = pool.map(measure, *zip(*runs, strict=True))
-        results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
-        for (name, seed), values in zip(runs, measured, strict=True):
-            print(name, seed, values, flush=True)
-            if seed == SEEDS[0]:
-                results[name] = {"expected": variants.VARIANTS[name].expected}
-            for key, value in values.items():
-                results[name].setdefault(key, []).append(value)
-    ordered = {name: results[name] for name in variants.VARIANTS if name in results}
-    with atomic_write(RESULTS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+        if any(variants.VARIANTS[name].changed in variants.AFTER_REGRESSION for name in names):
+            list(pool.map(begin, SEEDS))
+        runs = {name: [pool.submit(measure, name, seed) for seed in SEEDS] for name in names}
+        for name, futures in runs.items():
+            measured = [future.result() for future in futures]
+            results[name] = {"expected": variants.VARIANTS[name].expected}
+            results[name] |= {key: [values[key] for values in measured] for key in measured[0]}
+            with atomic_write(RESULTS, overwrite=True) as temporary:
+                ordered = {known: results[known] for known in variants.VARIANTS if known in results}
+                temporary.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+            print(name, results[name], flush=True)
 
 
 def begin(seed: int) -> None:
@@ -62,7 +62,7 @@ def measure(name: str, seed: int) -> dict[str, float]:
     config = replace(variant.config, seed=seed)
     with variant.changed(seed):
         model = train.fit(config, *patches(config.patch), variants.folder(name, seed), progress=False)
-        pairs = simulate.split(SET, "val")
+        pairs = split("val")
         scores, b, v = defaultdict(list), [], []
         for low, high in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
             drawn = restore.restore(model, low, samples=SAMPLES, steps=SAMPLER_STEPS, keep_samples=True, progress=False)
@@ -78,9 +78,15 @@ def measure(name: str, seed: int) -> dict[str, float]:
     return out | {"V_over_B": round(float(np.mean(v) / np.mean(b)), 2)}
 
 
+@lru_cache(maxsize=2)
 def patches(side: int) -> list[PairedPatches]:
     """Those for training and those for validation."""
-    return [PairedPatches(pairs.low, pairs.high, side) for pairs in (simulate.split(SET, p) for p in ("train", "val"))]
+    return [PairedPatches(pairs.low, pairs.high, side) for pairs in (split("train"), split("val"))]
+
+
+@lru_cache(maxsize=2)
+def split(part: str) -> simulate.Pairs:
+    return simulate.split(SET, part)
 
 
 if __name__ == "__main__":

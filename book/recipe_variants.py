@@ -161,6 +161,9 @@ def residual(seed: int) -> Iterator[None]:
         yield
 
 
+AFTER_REGRESSION = (from_regression, residual)
+
+
 @dataclass(frozen=True)
 class Variant:
     """What is changed, what was expected of it before the run, and whether the model has an estimate in one call."""

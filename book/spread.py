@@ -41,9 +41,10 @@ def main() -> None:
 def measure(name: str, sampler: str, steps: int) -> dict[str, str | int | float]:
     """V/B, and the PSNR of one sample and of the mean, over the images of a set."""
     model, pairs = checkpoint.load_model(name), simulate.split(name, "test")
+    precision, _ = choose_precision(choose_device()[0])  # as in the suite
     b, v, one, mean = [], [], [], []
     for image, truth in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
-        with autocast(choose_precision(choose_device()[0])[0]):  # as in the suite
+        with autocast(precision):
             drawn = restore.restore(
                 model, image, samples=SAMPLES, sampler=sampler, steps=steps, keep_samples=True, progress=False
             )
