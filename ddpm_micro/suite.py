@@ -34,9 +34,9 @@ from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.train import TrainConfig, fit
 
-TRAINED = ("n2v", "care")  # rivals with weights of their own; pix2pix and UNet-RCAN would stand here
-TRAINING_STEPS = 6000  # optimiser steps of a rival, as many as the specialists had ...
-TRAINING_LR = 1e-2  # ... and their peak learning rate
+# Rivals with weights of their own, and the peak learning rate that suits each; pix2pix and UNet-RCAN would stand here.
+TRAINED = {"n2v": 1e-2, "care": 1e-1}
+TRAINING_STEPS = 6000  # optimiser steps of a rival, as many as the specialists had
 IMAGES = 12  # test images of each set
 STEPS = 20  # network calls per sample
 AVERAGED = 15  # samples in ddpm_avg, as in arXiv 2409.12078
@@ -80,9 +80,9 @@ def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: i
         raise ValueError(f"expected 2 to 64 images of each set, got {images}")
     for folder in (results, runs):
         folder.mkdir(parents=True, exist_ok=True)
-    for method in TRAINED:
+    for method, lr in TRAINED.items():
         for name in simulate.NAMES:
-            config = TrainConfig(method=method, steps=training_steps, lr=TRAINING_LR)
+            config = TrainConfig(method=method, steps=training_steps, lr=lr)
             train_if_missing(config, name, runs / f"{method}_{name}")
     precision, _ = choose_precision(choose_device()[0])
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
