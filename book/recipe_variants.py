@@ -82,6 +82,20 @@ def warmed_up_in(steps: int) -> Changed:
     return lambda seed: mock.patch.object(train, "WARMUP", steps)
 
 
+class SlowGains(torch.optim.AdamW):
+    """Each gain, a single number, learns at a tenth of the rate."""
+
+    def __init__(self, parameters: Iterator[nn.Parameter], **options: Any) -> None:
+        parameters = list(parameters)
+        super().__init__(
+            [{"params": [p for p in parameters if bool(p.ndim) == many]} for many in (True, False)], **options
+        )
+
+    def step(self, closure: None = None) -> None:
+        self.param_groups[1]["lr"] /= 10  # `fit` sets it before each step
+        super().step()
+
+
 def network(build: Callable[[UNetConfig], nn.Module]) -> Changed:
     return lambda seed: mock.patch.object(checkpoint, "UNet", build)
 
@@ -195,6 +209,11 @@ VARIANTS = {
     "a third of the rate": Variant("worse: 600 steps are too few for it", config(lr=LR / 3)),
     "three times the rate": Variant("worse: steps overshoot", config(lr=3 * LR)),
     "ten times the rate": Variant("worse still", config(lr=10 * LR)),
+    "ten times the rate, gains slower": Variant(
+        "better: at this rate the gains wander",
+        config(lr=10 * LR),
+        changed=lambda seed: mock.patch.object(torch.optim, "AdamW", SlowGains),
+    ),
     "batches of 4": Variant("better: more steps count more than smoother ones", config(batch_size=4, steps=2 * STEPS)),
     "batches of 32": Variant(
         "worse: too few steps", config(batch_size=32, steps=STEPS // 4), changed=warmed_up_in(train.WARMUP // 4)
