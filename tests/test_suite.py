@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import median_test
 
-from ddpm_micro import cli, suite
-from ddpm_micro.simulate import make_pairs
+from ddpm_micro import cli, metrics, simulate, suite
+from ddpm_micro.baselines import predict
+from ddpm_micro.checkpoint import load_model
+
+BOOK = Path(__file__).parent.parent / "book"
+RIVALS = BOOK / "rivals"
 
 
 def exact_draws(
@@ -61,7 +65,9 @@ def test_moods_test_is_scipys_and_says_something_of_equal_values() -> None:
 def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(suite.simulate, "NAMES", ("synapses",))
     seeds = {"train": 0, "val": 1, "test": 2}
-    monkeypatch.setattr(suite.simulate, "split", lambda name, part: make_pairs(name, 4, size=64, seed=seeds[part]))
+    monkeypatch.setattr(
+        suite.simulate, "split", lambda name, part: simulate.make_pairs(name, 4, size=64, seed=seeds[part])
+    )
     # Threads and not processes, to which what is set here would not reach.
     monkeypatch.setattr(suite, "ProcessPoolExecutor", lambda **_: ThreadPoolExecutor(1))
     monkeypatch.setattr(suite, "TUNED_ON", 1)
@@ -103,14 +109,42 @@ def test_wrong_calls_are_told_in_one_line(arguments, message, tmp_path, monkeypa
 
 
 def test_bfloat16_measures_what_float32_does(monkeypatch) -> None:
-    pairs = make_pairs("zebrafish", 1, size=64, seed=0)
+    pairs = simulate.make_pairs("zebrafish", 1, size=64, seed=0)
     monkeypatch.setattr(suite, "_test_pairs", lambda name: pairs)
     monkeypatch.setattr(suite, "DRAWS", 4)
     monkeypatch.setattr(suite, "AVERAGED", 4)
-    rivals = Path(__file__).parent.parent / "book" / "rivals"
     strengths = dict.fromkeys(("gaussian", "nlm", "tv", "richardson_lucy"), 1.0)
-    tasks = (suite.Task("zebrafish", 0, 5, rivals, strengths, precision) for precision in ("no", "bf16"))
+    tasks = (suite.Task("zebrafish", 0, 5, RIVALS, strengths, precision) for precision in ("no", "bf16"))
     (single, _), (half, _) = (suite.measure(task)[0] for task in tasks)
     for method, scores in single.items():
         differs = abs(scores["psnr"] - half[method]["psnr"])
         assert 0 < differs < 0.05 if method in (*suite.TRAINED, "one_call") or "ddpm" in method else differs == 0
+
+
+@pytest.mark.parametrize("name", simulate.NAMES)
+def test_the_table_is_that_of_the_shipped_weights(name: str) -> None:
+    records = json.loads((BOOK / "results" / "benchmark.json").read_text("utf-8"))
+    told = {r["method"]: r["values"][0] for r in records if (r["set"], r["metric"]) == (name, "psnr")}
+    pairs = simulate.split(name, "test")
+    image, truth = pairs.low[0], pairs.high[0]
+    estimates = {"one_call": load_model(name).posterior_mean(image)}
+    for method in suite.TRAINED:
+        estimates[method] = predict(load_model(RIVALS / f"{method}_{name}" / "model.safetensors"), image)
+    for method, estimate in estimates.items():
+        psnr = metrics.psnr(truth, estimate, data_range=float(truth.max() - truth.min()))
+        assert psnr == pytest.approx(told[method], abs=0.01), (
+            method
+        )  # the table is made in bfloat16 where that is faster
+
+
+@pytest.mark.parametrize("name", simulate.NAMES)
+def test_the_rivals_had_the_data_and_the_steps_of_the_specialist(name: str) -> None:
+    specialist = load_model(name)
+    assert specialist.info["training"]["steps"] == suite.TRAINING_STEPS
+    for method, lr in suite.TRAINED.items():
+        rival = load_model(RIVALS / f"{method}_{name}" / "model.safetensors")
+        assert rival.unet.config == specialist.unet.config and rival.info["data"] == specialist.info["data"]
+        ours, theirs = specialist.info["training"], rival.info["training"]
+        assert theirs["method"] == method and theirs["lr"] == lr
+        for key in ("steps", "batch_size", "patch", "seed", "ema_decay"):
+            assert theirs[key] == ours[key], key
