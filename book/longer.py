@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS, RUNS = ROOT / "book/results/longer.json", ROOT / "runs/longer"
 SET = "zebrafish"  # where the distance is largest
 METHODS = ("ddpm", "care")
-STEPS, LR = suite.TRAINING_STEPS, train.TrainConfig.lr  # of what is shipped
+STEPS, LR = suite.TRAINING_STEPS, suite.TRAINED["care"]  # of what is shipped
 TRAININGS = ((STEPS // 4, LR / 10), (STEPS // 4, LR), (STEPS, LR / 10))
 
 
