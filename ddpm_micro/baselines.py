@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from skimage.restoration import richardson_lucy as deconvolve
 
-from ddpm_micro.checkpoint import AUTO_TILE, Model
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.metrics import psnr
+from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.objectives import at_once
 from ddpm_micro.simulate.benchmark import Benchmark
 from ddpm_micro.simulate.microscope import FWHM_PER_SD

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import ddpm_micro
-from ddpm_micro import commands, simulate, suite
+from ddpm_micro import commands, simulate
 from ddpm_micro.objectives import METHODS
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import PREDICTIONS
@@ -136,23 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "evaluate", commands.evaluate_model, "compare a model with the raw image and the best Gaussian filter on pairs"
     )
-    sub.add_argument("data", nargs="?", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
+    sub.add_argument("data", metavar="DATA", help=f"fmd (real images), {DATA_HELP}")
     _model_and_samples(sub)
-    number(sub, "--steps", int, None, f"network calls per sample; if not given 10, with --suite {suite.STEPS}")
-    number(sub, "--images", int, None, f"only the first N images; with --suite {suite.IMAGES} of each set if not given")
-    sub.add_argument(
-        "--suite",
-        action="store_true",
-        help="instead of DATA: the shipped models against all rivals on the four simulated sets; renews "
-        "book/results/benchmark.json and averaging.json",
-    )
-    sub.add_argument(
-        "--runs",
-        type=Path,
-        default=Path("book/rivals"),
-        metavar="FOLDER",
-        help="with --suite: where the trained rivals are; what is missing is trained (an hour each on a CPU core)",
-    )
+    number(sub, "--steps", int, None, "network calls per sample; if not given 10")
+    number(sub, "--images", int, None, "only the first N images")
     sub.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     _overwrite(sub)
 

@@ -12,11 +12,12 @@ import numpy as np
 from accelerate import PartialState
 
 import ddpm_micro
-from ddpm_micro import datasets, evaluate, simulate, suite, tiff
-from ddpm_micro.atomic import atomic_write
+from ddpm_micro import datasets, evaluate, simulate
 from ddpm_micro.checkpoint import load_model, shipped_models
 from ddpm_micro.data import PairedPatches, read_pairs
 from ddpm_micro.device import choose_device, choose_precision
+from ddpm_micro.files import tiff
+from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.restore import restore
 from ddpm_micro.train import TrainConfig, fit
 from ddpm_micro.unet import UNetConfig
@@ -100,11 +101,6 @@ def train_model(arguments: argparse.Namespace) -> None:
 
 def evaluate_model(arguments: argparse.Namespace) -> None:
     """Print a table of PSNR, and write all metrics as JSON if asked."""
-    if arguments.suite:
-        _evaluate_suite(arguments)
-        return
-    if arguments.data is None:
-        raise ValueError("expected DATA or --suite; see ddpm-micro evaluate --help")
     if arguments.json:
         _check_output(arguments.json, arguments.overwrite)
     data_range, titles = None, None
@@ -137,18 +133,6 @@ def evaluate_model(arguments: argparse.Namespace) -> None:
     if arguments.json:
         with atomic_write(arguments.json, overwrite=arguments.overwrite) as temporary:
             temporary.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
-
-
-def _evaluate_suite(arguments: argparse.Namespace) -> None:
-    if arguments.data is not None or arguments.json is not None:
-        raise ValueError("expected --suite without DATA and --json: it has its own data and files")
-    results = Path("book/results")
-    if not results.is_dir():
-        raise ValueError(f"expected the folder {results} here; run this at the top of a checkout")
-    images, steps = arguments.images or suite.IMAGES, arguments.steps or suite.STEPS
-    records = suite.run(results, arguments.runs, images=images, steps=steps, training_steps=suite.TRAINING_STEPS)
-    for name in simulate.NAMES:
-        print(f"\n{name}: PSNR in dB\n" + evaluate.table([record for record in records if record["set"] == name]))
 
 
 def simulate_pairs(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_micro import tiff
+from ddpm_micro.files import tiff
 from ddpm_micro.intensity import Percentiles
 
 BRIGHTNESS = (0.4, 1.1)  # range of the factor on a training patch: mostly it is dimmed

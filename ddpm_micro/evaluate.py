@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from ddpm_micro import metrics
 from ddpm_micro.baselines import best_gaussian
-from ddpm_micro.checkpoint import Model
+from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 
 Record = dict[str, str | int | float | list[float]]

@@ -19,7 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ddpm_micro.samplers import Negated, sample_ddim
+from ddpm_micro.noise import Negated
+from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, q_sample, target
 
 Output = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ddpm_micro.checkpoint import AUTO_TILE, Model
-from ddpm_micro.samplers import SAMPLERS, Negated, seeded
+from ddpm_micro.model import AUTO_TILE, Model
+from ddpm_micro.noise import Negated, seeded
+from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.tiling import tiled
 
 BATCH_PIXELS = 2**17  # pixels that go through the network at once: half a gigabyte for the micro network

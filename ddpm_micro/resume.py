@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ddpm_micro.atomic import atomic_write
+from ddpm_micro.files.atomic import atomic_write
 
 
 class StopRequest:

@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from ddpm_micro.atomic import atomic_write
-from ddpm_micro.checkpoint import Model, load_model, save_model
+from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_precision
+from ddpm_micro.files.atomic import atomic_write
+from ddpm_micro.model import Model
+from ddpm_micro.noise import seeded
 from ddpm_micro.objectives import care_loss, check_method, draw_t_eps, loss, loss_weight, n2v_loss, quick_estimate
 from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
-from ddpm_micro.samplers import seeded
 from ddpm_micro.schedule import check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
 

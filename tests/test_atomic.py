@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from ddpm_micro import atomic
-from ddpm_micro.atomic import atomic_write
+from ddpm_micro.files import atomic
+from ddpm_micro.files.atomic import atomic_write
 
 
 def write(path, text="new", **options):

@@ -6,7 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ddpm_micro.baselines import best_gaussian, best_strength, filters, predict, richardson_lucy
-from ddpm_micro.checkpoint import Model, load_model
+from ddpm_micro.checkpoint import load_model
+from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.simulate import make_pairs

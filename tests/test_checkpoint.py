@@ -11,8 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_micro.checkpoint import EPS_LIMIT, SHIPPED, Model, load_model, save_model, shipped_models
+from ddpm_micro.checkpoint import SHIPPED, load_model, save_model, shipped_models
 from ddpm_micro.intensity import Percentiles
+from ddpm_micro.model import EPS_LIMIT, Model
 from ddpm_micro.schedule import cosine_schedule, q_sample, target
 from ddpm_micro.simulate import NAMES
 from ddpm_micro.unet import UNetConfig

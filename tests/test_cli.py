@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ddpm_micro import tiff
-from ddpm_micro.checkpoint import Model, load_model, save_model
+from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.cli import main
+from ddpm_micro.files import tiff
+from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.unet import UNetConfig

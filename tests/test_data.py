@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_micro import tiff
 from ddpm_micro.data import BRIGHTNESS, PairedPatches, dihedral, read_pairs
+from ddpm_micro.files import tiff
 from ddpm_micro.intensity import Percentiles
 
 

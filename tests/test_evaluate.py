@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
 from ddpm_micro.baselines import SIGMAS_PX, best_gaussian
-from ddpm_micro.checkpoint import Model
 from ddpm_micro.evaluate import evaluate, measure, table
+from ddpm_micro.model import Model
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.simulate import make_pairs
 from ddpm_micro.unet import UNetConfig

@@ -258,7 +258,7 @@ assert open("made.txt").read().split() == ["one", "two", "three"]
 def test_readme_examples_are_run(tmp_path, text, status, said):
     readme = tmp_path / "README.md"
     readme.write_text(text, encoding="utf-8")
-    done = run_python(str(ROOT / "book" / "readme_example.py"), str(readme))
+    done = run_python(str(ROOT / "tests" / "readme_example.py"), str(readme))
     assert done.returncode == status, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
 

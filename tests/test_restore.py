@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from ddpm_micro import restore as restore_module
-from ddpm_micro.checkpoint import Model
 from ddpm_micro.metrics import spread_skill
+from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import cosine_schedule

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_micro.samplers import SAMPLERS, noise_like, sample_ddim, sample_ddpm, sample_dpmpp_2m, seeded
+from ddpm_micro.noise import noise_like, seeded
+from ddpm_micro.samplers import SAMPLERS, sample_ddim, sample_ddpm, sample_dpmpp_2m
 from ddpm_micro.schedule import NoiseSchedule, cosine_schedule
 
 SCHEDULE = cosine_schedule(200)

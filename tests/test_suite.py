@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import suite
 from scipy.stats import median_test
 
-from ddpm_micro import cli, metrics, simulate, suite
+from ddpm_micro import metrics, simulate
 from ddpm_micro.baselines import predict
 from ddpm_micro.checkpoint import load_model
 
 BOOK = Path(__file__).parent.parent / "book"
-RIVALS = BOOK / "rivals"
+RIVALS = BOOK / "experiments" / "rivals"
 
 
 def exact_draws(
@@ -92,20 +93,6 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     curves = json.loads((tmp_path / "averaging.json").read_text(), parse_constant=pytest.fail)  # no NaN in the file
     assert {"set", "B", "V", "V_over_B"} <= curves[-1].keys()
     assert (tmp_path / "rivals" / "care_synapses" / "model.safetensors").is_file()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["evaluate"], "expected DATA or --suite"),
-        (["evaluate", "zebrafish", "--suite"], "--suite without DATA"),
-        (["evaluate", "--suite"], "top of a checkout"),
-    ],
-)
-def test_wrong_calls_are_told_in_one_line(arguments, message, tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(arguments) == 2
-    assert message in capsys.readouterr().err
 
 
 def test_bfloat16_measures_what_float32_does(monkeypatch) -> None:

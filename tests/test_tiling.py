@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpm_micro.samplers import sample_dpmpp_2m, seeded
+from ddpm_micro.noise import seeded
+from ddpm_micro.samplers import sample_dpmpp_2m
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.tiling import tiled, windows
 

@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from ddpm_micro import device
-from ddpm_micro.checkpoint import Model, load_model
+from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
-from ddpm_micro.samplers import seeded
+from ddpm_micro.model import Model
+from ddpm_micro.noise import seeded
 from ddpm_micro.schedule import cosine_schedule, q_sample
 from ddpm_micro.simulate import make_pairs
 from ddpm_micro.train import TrainConfig, _warmed_up_ema, draw_t_eps, fit, loss, validate

@@ -1,6 +1,6 @@
 """What do longer and bolder training bring, and does the distance to the regression shrink? The answer on one set.
 
-    OMP_NUM_THREADS=1 python book/longer.py
+    OMP_NUM_THREADS=1 python book/experiments/longer.py
 
 trains a diffusion model and CARE for a quarter of the steps that the shipped ones had, at their learning rate and at a
 tenth of it, and for all the steps at a tenth of the rate (10 to 20 minutes, then an hour each on one CPU core, under
@@ -17,12 +17,13 @@ from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
+import suite
 import torch
 
-from ddpm_micro import checkpoint, evaluate, simulate, suite, train
+from ddpm_micro import checkpoint, evaluate, simulate, train
 from ddpm_micro.baselines import predict
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS, RUNS = ROOT / "book/results/longer.json", ROOT / "runs/longer"
 SET = "zebrafish"  # where the distance is largest
 METHODS = ("ddpm", "care")

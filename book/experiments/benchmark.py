@@ -1,6 +1,6 @@
 """Renew the README's table of the four simulated sets from ``book/results/benchmark.json``.
 
-ddpm-micro evaluate --suite && python book/benchmark.py
+python book/experiments/suite.py && python book/experiments/benchmark.py
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ddpm_micro import simulate
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 METHODS = {
     "raw": "raw",
     "gaussian": "Gaussian",

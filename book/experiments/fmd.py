@@ -1,6 +1,6 @@
 """Make the README's table and picture of six real scenes: the generalist, zero-shot and fine-tuned, and its rivals.
 
-    DDPM_MICRO_DATA=folder OMP_NUM_THREADS=1 python book/fmd.py
+    DDPM_MICRO_DATA=folder OMP_NUM_THREADS=1 python book/experiments/fmd.py
 
 takes the first draw of each scene of the Fluorescence Microscopy Denoising data (Zhang et al., CVPR 2019), trains under
 ``runs/fmd`` what is missing (half an hour on one CPU core), writes ``book/results/fmd.json`` and
@@ -31,8 +31,9 @@ import torch
 from ddpm_micro import checkpoint, datasets, evaluate, restore, train
 from ddpm_micro.baselines import best_strength, filters, predict
 from ddpm_micro.data import PairedPatches
+from ddpm_micro.model import Model
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PICTURE, RUNS = ROOT / "book/results/fmd.json", ROOT / "book/images/fmd_fish.webp", ROOT / "runs/fmd"
 # Validated once: the weights of the last step.
 ITSELF = train.TrainConfig(method="n2v", steps=200, val_every=200, lr=1e-2)
@@ -139,7 +140,7 @@ def table(names: list[str], records: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(model: checkpoint.Model, scene: datasets.Scene) -> None:
+def draw(model: Model, scene: datasets.Scene) -> None:
     """Raw frame, one sample, mean, standard deviation and truth of a crop, side by side."""
     raw, truth = scene.raw[0][CROP], scene.truth[CROP]
     result = restore.restore(model, raw, samples=SAMPLES, steps=STEPS, keep_samples=True)

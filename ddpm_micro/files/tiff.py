@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from ddpm_micro.atomic import atomic_write
-from ddpm_micro.tiff_damage import broken_chain, missing_data
+from ddpm_micro.files.atomic import atomic_write
+from ddpm_micro.files.damage import broken_chain, missing_data
 
 _NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "mm": 1e6, "cm": 1e7, "m": 1e9, "in": 2.54e7}
 _NM |= dict.fromkeys(("um", "µm", "\\u00b5m", "micron", "micrometer"), 1e3) | {"millimeter": 1e6, "inch": 2.54e7}
@@ -232,7 +232,7 @@ def write(
     ValueError
         Axes, shape, dtype, scale or number of names do not fit, empty, NaN or infinite, more than 4 GB.
     OSError
-        See `ddpm_micro.atomic.atomic_write`.
+        See `ddpm_micro.files.atomic.atomic_write`.
     """
     image = np.asarray(image)
     steps = {"pixel_size_nm": pixel_size_nm, "z_step_nm": z_step_nm, "frame_interval_s": frame_interval_s}

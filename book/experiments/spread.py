@@ -1,6 +1,6 @@
 """Do the samples spread as far as they should? V/B on the four sets by sampler and number of steps.
 
-    OMP_NUM_THREADS=1 python book/spread.py
+    OMP_NUM_THREADS=1 python book/experiments/spread.py
 
 draws from the shipped specialists for the first test images of each set (half an hour on two CPU cores) and writes
 ``book/results/spread.json``, which chapter 8 shows. V is the variance of the samples about their mean, B that of the
@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from ddpm_micro import checkpoint, metrics, restore, simulate
-from ddpm_micro.atomic import atomic_write
 from ddpm_micro.device import autocast, choose_device, choose_precision
+from ddpm_micro.files.atomic import atomic_write
 
-RESULTS = Path(__file__).resolve().parent / "results/spread.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results/spread.json"
 IMAGES, SAMPLES = 4, 8
 WAYS = (
     ("dpmpp_2m", 5), ("dpmpp_2m", 10), ("dpmpp_2m", 20), ("dpmpp_2m", 40), ("dpmpp_2m", 80),

@@ -25,11 +25,12 @@ from scipy.stats import median_test
 from tqdm.auto import tqdm
 
 from ddpm_micro import evaluate, metrics, simulate
-from ddpm_micro.atomic import atomic_write
 from ddpm_micro.baselines import best_strength, filters, predict
-from ddpm_micro.checkpoint import Model, load_model
+from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device, choose_precision
+from ddpm_micro.files.atomic import atomic_write
+from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.train import TrainConfig, fit
@@ -234,3 +235,12 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and np.isnan(value) else value
+
+
+if __name__ == "__main__":
+    BOOK = Path(__file__).resolve().parents[1]
+    records = run(
+        BOOK / "results", Path(__file__).parent / "rivals", images=IMAGES, steps=STEPS, training_steps=TRAINING_STEPS
+    )
+    for name in simulate.NAMES:
+        print(f"\n{name}: PSNR in dB\n" + evaluate.table([record for record in records if record["set"] == name]))

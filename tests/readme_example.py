@@ -4,7 +4,7 @@ A fenced block runs if the comment ``<!-- run -->`` stands on the line before it
 program. In a ``console`` block the lines that start with ``$ `` are run, with what follows a trailing backslash; the
 rest is output, there for the reader.
 
-    python book/readme_example.py [FILE.md]
+    python tests/readme_example.py [FILE.md]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a choice in the training recipe is worth: short runs on one set, one thing changed, for the same work.
 
-    OMP_NUM_THREADS=1 python book/recipe.py [NAME ...]
+    OMP_NUM_THREADS=1 python book/experiments/recipe.py [NAME ...]
 
 trains what is missing under ``runs/recipe``, three times each from other seeds (4 minutes a run on one CPU core),
 restores six validation images with each model and writes ``book/results/recipe.json``, which chapter 8 shows. It needs
@@ -23,10 +23,10 @@ import recipe_variants as variants
 import torch
 
 from ddpm_micro import metrics, restore, simulate, train
-from ddpm_micro.atomic import atomic_write
 from ddpm_micro.data import PairedPatches
+from ddpm_micro.files.atomic import atomic_write
 
-RESULTS = Path(__file__).resolve().parent / "results/recipe.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results/recipe.json"
 SET, IMAGES, SAMPLES, SAMPLER_STEPS = "microtubules", 6, 8, 20
 SEEDS = range(3)
 

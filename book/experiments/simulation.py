@@ -1,6 +1,6 @@
 """Draw the simulated sets beside real micrographs: ``book/images/simulated_and_real.webp``.
 
-DDPM_MICRO_DATA=folder python book/simulation.py
+DDPM_MICRO_DATA=folder python book/experiments/simulation.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ddpm_micro import datasets, simulate
 
-PICTURE = Path(__file__).resolve().parent / "images/simulated_and_real.webp"
+PICTURE = Path(__file__).resolve().parents[1] / "images/simulated_and_real.webp"
 
 
 def main() -> None:

@@ -1,0 +1,153 @@
+"""A trained model: a network with its schedule and scaling, which is the denoiser that samplers call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ddpm_micro.intensity import Percentiles, Scaling
+from ddpm_micro.noise import noise_like, seeded
+from ddpm_micro.schedule import NoiseSchedule, check_prediction, rates, to_x0
+from ddpm_micro.tiling import tiled
+from ddpm_micro.unet import UNet, UNetConfig
+
+AUTO_TILE = 192  # pixels: larger images are worked on in tiles of this side
+LIMIT = 1e37  # grey levels: results are float32, which ends at 3e38
+EPS_LIMIT = 3.0  # x0_hat of an eps model is held in [-3, 3]: see `to_x0` on t = T
+
+
+class Model(nn.Module):
+    """A network and all it takes to use it; calling it is denoising.
+
+    Parameters
+    ----------
+    config : UNetConfig
+    schedule : NoiseSchedule
+    prediction : {"v", "eps", "x0"}
+        What the network was trained to return.
+    percentiles : Percentiles
+        How images were scaled in training.
+    info : dict
+        How it came about (data, seed, steps, time, machine, validation curve): for people to read.
+    """
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        schedule: NoiseSchedule,
+        *,
+        prediction: str = "v",
+        percentiles: Percentiles | None = None,
+        info: dict | None = None,
+    ) -> None:
+        super().__init__()
+        check_prediction(prediction)
+        self.unet = UNet(config)
+        self.schedule, self.prediction = schedule, prediction
+        self.percentiles, self.info = percentiles or Percentiles(), info or {}
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        """x0_hat, float32, from x_t and cond of shape (B, 1, H, W) and t of shape (B,), int64."""
+        x0_hat = to_x0(self.schedule, self.output(x_t, t, cond).float(), x_t.float(), t, self.prediction)
+        return x0_hat.clamp(-EPS_LIMIT, EPS_LIMIT) if self.prediction == "eps" else x0_hat
+
+    def output(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
+        """The bare network output: eps, v or x0."""
+        return self.unet(*self.inputs(x_t, t, cond))
+
+    def inputs(self, x_t: Tensor, t: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network is given: x_t, turned down by the signal rate, the noise level, and cond.
+
+        For images of unit power sqrt(alpha_bar) x_t is the best linear estimate of x0 from x_t alone (Wiener). At
+        t = T it is zero: noise that tells nothing need not be learned to be ignored. Only eps, which at t = T is
+        nearly x_t itself, has to be found in x_t as it is.
+        """
+        seen = x_t if self.prediction == "eps" else rates(self.schedule, t, x_t)[0] * x_t
+        return seen, self.noise_level(t).to(x_t), cond
+
+    def noise_level(self, t: Tensor) -> Tensor:
+        """What the network is told of t, float64: log(noise rate / signal rate) / 4, EDM2's c_noise; about -1..2.
+
+        The paper embeds alpha_bar_t itself, in which the steps near either end can hardly be told apart.
+        """
+        return self.schedule.snr(t).log() / -8
+
+    def planes(self, image: np.ndarray) -> Iterator[tuple[Tensor, Scaling]]:
+        """Each plane of an (H, W) or (N, H, W) image as cond (1, 1, H, W) on the model's device, with its scaling.
+
+        Raises
+        ------
+        ValueError
+            At once, if the image has another number of axes, no pixels, no real numbers, or some that are not finite
+            or huge.
+        """
+        image = np.asarray(image)
+        if image.ndim not in (2, 3) or not image.size:
+            raise ValueError(
+                f"expected an image of shape (H, W) or a stack (N, H, W), got shape {image.shape}; split it"
+            )
+        if image.dtype.kind not in "uif":
+            raise ValueError(f"expected grey levels as integers or floating-point numbers, got {image.dtype}")
+        stack = image[None] if image.ndim == 2 else image
+        for plane in stack:
+            unusable = np.count_nonzero(~(np.abs(plane.astype(np.float64)) < LIMIT))  # NaN compares as false
+            if unusable:
+                raise ValueError(
+                    f"expected grey levels below {LIMIT:g}, got {unusable} pixels that are NaN, infinite or larger"
+                )
+        return (self._plane(plane) for plane in stack)
+
+    def _plane(self, plane: np.ndarray) -> tuple[Tensor, Scaling]:
+        scaling = self.percentiles.fit(plane)
+        value = scaling.apply(plane.astype(np.float64))  # where the largest integers and floats still have a difference
+        return torch.from_numpy(value.astype(np.float32))[None, None].to(next(self.parameters()).device), scaling
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the file of the weights, ``weights_sha256`` in the sidecar; the same on every device."""
+        return hashlib.sha256(file_of(self)).hexdigest()
+
+    @torch.no_grad()
+    def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
+        """E[clean image | image] from one call of the network at t = T, where x_t is noise and tells nothing.
+
+        What the mean of infinitely many samples of a perfect model converges to.
+
+        Parameters
+        ----------
+        image : ndarray, shape (H, W) or (N, H, W), grey levels
+        seed : int
+            Of the noise that stands for x_T.
+        tile : int, pixels, optional
+            See `ddpm_micro.restore.restore`.
+
+        Returns
+        -------
+        ndarray, float32, shape and units of ``image``
+
+        Raises
+        ------
+        ValueError
+            For an unsuitable image, and for a model that predicts eps: at t = T that says nothing of the image.
+        """
+        if self.prediction == "eps":
+            raise ValueError(
+                "expected a model that predicts v or x0, got eps, which at t = T says nothing of the image; "
+                "average samples instead"
+            )
+        denoiser = tiled(self, AUTO_TILE if tile is None else tile)
+        means = []
+        for cond, scaling in self.planes(image):
+            x_t = noise_like(cond, seeded(seed, 0))
+            t = torch.full((1,), self.schedule.num_train_timesteps - 1, device=cond.device)
+            means.append(scaling.invert(denoiser(x_t, t, cond)[0, 0].cpu().double().numpy()).astype(np.float32))
+        return np.stack(means).reshape(np.shape(image))
+
+
+def file_of(model: Model) -> bytes:
+    """The weights as they stand in a .safetensors file."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.unet.state_dict().items()})
