@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from skimage.restoration import richardson_lucy as deconvolve
 
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.metrics import psnr
-from ddpm_micro.model import AUTO_TILE, Model
-from ddpm_micro.objectives import at_once
 from ddpm_micro.simulate.benchmark import Benchmark
 from ddpm_micro.simulate.microscope import FWHM_PER_SD
-from ddpm_micro.tiling import tiled
 
 Filter = Callable[[np.ndarray, float], np.ndarray]  # (image, strength) -> image, shapes (H, W), grey levels
 
@@ -111,11 +107,3 @@ def best_gaussian(
     filtered = {sigma: gaussian(low, sigma) for sigma in sigmas_px}
     sigma = min(filtered, key=lambda s: np.mean((filtered[s] - truth) ** 2))
     return filtered[sigma], float(sigma)
-
-
-@torch.no_grad()
-def predict(model: Model, image: np.ndarray) -> np.ndarray:
-    """What a network trained by ``care`` or ``n2v`` makes of an image of shape (H, W), float32, grey levels."""
-    cond, scaling = next(model.planes(image))
-    x0_hat = at_once(tiled(model, AUTO_TILE), model.schedule, cond)
-    return scaling.invert(x0_hat[0, 0].cpu().double().numpy()).astype(np.float32)

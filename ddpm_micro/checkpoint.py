@@ -23,7 +23,9 @@ SHIPPED = Path(__file__).parent / "weights"
 
 
 def load_model(name_or_path: str | Path) -> Model:
-    """A shipped model by name, or any by the path of its ``.safetensors`` file; on the GPU if there is one.
+    """A shipped model by name, or any by the path of its ``.safetensors`` file or of the folder of its training run.
+
+    It lies on the GPU if there is one.
 
     Raises
     ------
@@ -32,6 +34,7 @@ def load_model(name_or_path: str | Path) -> Model:
         untrained network is never returned.
     """
     path = SHIPPED / f"{name_or_path}.safetensors" if str(name_or_path) in shipped_models() else Path(name_or_path)
+    path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
         near = difflib.get_close_matches(str(name_or_path), shipped_models(), n=2, cutoff=0.5)
         known = ", ".join(shipped_models()) or "(none shipped)"
@@ -49,14 +52,17 @@ def load_model(name_or_path: str | Path) -> Model:
             raise ValueError(
                 "the weights are not those the sidecar describes (damaged, cut short, or from another model)"
             )
-        schedule = schedule_from_config(described["schedule"])
+        schedule, info = schedule_from_config(described["schedule"]), described["info"]
+        # Earlier sidecars tell the method only among the options of the training.
+        method = described.get("method") or info.get("training", {}).get("method", "ddpm")
         with torch.device("meta"):  # no weights drawn only to be replaced
             model = Model(
                 UNetConfig(**described["unet"]),
                 schedule,
                 prediction=described["prediction"],
+                method=method,
                 percentiles=Percentiles(**described["percentiles"]),
-                info=described["info"],
+                info=info,
             )
         model.unet.load_state_dict({name: tensor.float() for name, tensor in load(weights).items()}, assign=True)
     except FileNotFoundError:
@@ -79,6 +85,7 @@ def save_model(model: Model, path: str | Path) -> None:
         "unet": dataclasses.asdict(model.unet.config),
         "schedule": model.schedule.config,
         "prediction": model.prediction,
+        "method": model.method,
         "percentiles": dataclasses.asdict(model.percentiles),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "info": model.info,

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import ddpm_micro
 from ddpm_micro import commands, simulate
-from ddpm_micro.objectives import METHODS
+from ddpm_micro.model import METHODS
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import PREDICTIONS
 from ddpm_micro.train import TrainConfig

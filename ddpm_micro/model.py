@@ -1,4 +1,4 @@
-"""A trained model: a network with its schedule and scaling, which is the denoiser that samplers call."""
+"""A trained model: a network with its schedule and scaling, which samplers call and which can be asked once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from ddpm_micro.intensity import Percentiles, Scaling
 from ddpm_micro.noise import noise_like, seeded
-from ddpm_micro.schedule import NoiseSchedule, check_prediction, rates, to_x0
+from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, rates, to_x0
 from ddpm_micro.tiling import tiled
 from ddpm_micro.unet import UNet, UNetConfig
 
+METHODS = ("ddpm", "care", "n2v")  # what a network can be trained for: to draw samples, or to answer at once
 AUTO_TILE = 192  # pixels: larger images are worked on in tiles of this side
 LIMIT = 1e37  # grey levels: results are float32, which ends at 3e38
 EPS_LIMIT = 3.0  # x0_hat of an eps model is held in [-3, 3]: see `to_x0` on t = T
@@ -30,6 +31,9 @@ class Model(nn.Module):
     schedule : NoiseSchedule
     prediction : {"v", "eps", "x0"}
         What the network was trained to return.
+    method : {"ddpm", "care", "n2v"}
+        What the network was trained for. A ``ddpm`` draws samples; ``care`` (regression on clean images) and ``n2v``
+        (Noise2Void, without clean images) give one answer, x0, and see no noise.
     percentiles : Percentiles
         How images were scaled in training.
     info : dict
@@ -42,13 +46,17 @@ class Model(nn.Module):
         schedule: NoiseSchedule,
         *,
         prediction: str = "v",
+        method: str = "ddpm",
         percentiles: Percentiles | None = None,
         info: dict | None = None,
     ) -> None:
         super().__init__()
         check_prediction(prediction)
+        check_method(method)
+        if method != "ddpm" and prediction != "x0":
+            raise ValueError(f"expected prediction x0 of a {method} network, which gives one answer, got {prediction}")
         self.unet = UNet(config)
-        self.schedule, self.prediction = schedule, prediction
+        self.schedule, self.prediction, self.method = schedule, prediction, method
         self.percentiles, self.info = percentiles or Percentiles(), info or {}
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
@@ -113,15 +121,16 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
-        """E[clean image | image] from one call of the network at t = T, where x_t is noise and tells nothing.
+        """E[clean image | image] from one call of the network, at t = T.
 
-        What the mean of infinitely many samples of a perfect model converges to.
+        For a diffusion model x_T is noise and tells nothing of the image; the mean of ever more samples of a perfect
+        model would converge to this answer. For a ``care`` or ``n2v`` network it is the only answer.
 
         Parameters
         ----------
         image : ndarray, shape (H, W) or (N, H, W), grey levels
         seed : int
-            Of the noise that stands for x_T.
+            Seed of the noise that stands for x_T.
         tile : int, pixels, optional
             See `ddpm_micro.restore.restore`.
 
@@ -142,10 +151,21 @@ class Model(nn.Module):
         denoiser = tiled(self, AUTO_TILE if tile is None else tile)
         means = []
         for cond, scaling in self.planes(image):
-            x_t = noise_like(cond, seeded(seed, 0))
-            t = torch.full((1,), self.schedule.num_train_timesteps - 1, device=cond.device)
-            means.append(scaling.invert(denoiser(x_t, t, cond)[0, 0].cpu().double().numpy()).astype(np.float32))
+            x_t = noise_like(cond, seeded(seed, 0)) if self.method == "ddpm" else None
+            x0_hat = at_once(denoiser, self.schedule, cond, x_t)[0, 0]
+            means.append(scaling.invert(x0_hat.cpu().double().numpy()).astype(np.float32))
         return np.stack(means).reshape(np.shape(image))
+
+
+def at_once(denoiser: Denoiser, schedule: NoiseSchedule, cond: Tensor, x_t: Tensor | None = None) -> Tensor:
+    """Call ``denoiser`` once, at t = T; ``x_t`` is zeros for networks that were trained to answer at once."""
+    t = torch.full((len(cond),), schedule.num_train_timesteps - 1, device=cond.device)
+    return denoiser(torch.zeros_like(cond) if x_t is None else x_t, t, cond)
+
+
+def check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"expected method to be one of {', '.join(METHODS)}, got {method!r}")
 
 
 def file_of(model: Model) -> bytes:

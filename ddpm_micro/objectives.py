@@ -19,13 +19,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ddpm_micro.model import at_once
 from ddpm_micro.noise import Negated
 from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, q_sample, target
 
 Output = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-METHODS = ("ddpm", "care", "n2v")
 HIDDEN = 1 / 64  # share of the pixels that Noise2Void hides at a time
 REACH = 2  # pixels: a hidden pixel takes the value of one up to this far away, in rows and in columns
 
@@ -97,12 +97,6 @@ def hide(cond: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return torch.where(hidden, neighbours, cond), hidden
 
 
-def at_once(denoiser: Denoiser, schedule: NoiseSchedule, cond: Tensor) -> Tensor:
-    """The answer of a network that was trained to restore at once: t = T, and nothing (zeros) for x_t."""
-    t = torch.full((len(cond),), schedule.num_train_timesteps - 1, device=cond.device)
-    return denoiser(torch.zeros_like(cond), t, cond)
-
-
 def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, cond: Tensor) -> Tensor:
     """The estimate that validation measures: the answer at once or, of a diffusion model, a mean of two samples.
 
@@ -114,8 +108,3 @@ def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, con
     steps = min(5, schedule.num_train_timesteps)
     noise = torch.Generator().manual_seed(0), Negated(torch.Generator().manual_seed(0))
     return sum(sample_ddim(denoiser, schedule, cond, steps=steps, generator=one) for one in noise) / 2
-
-
-def check_method(method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"expected method to be one of {', '.join(METHODS)}, got {method!r}")

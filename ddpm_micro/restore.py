@@ -86,9 +86,11 @@ def restore(
     ValueError
         For an unsuitable image (see `Model.planes`), an unknown sampler, or a number out of its range.
     """
-    method = model.info.get("training", {}).get("method", "ddpm")
-    if method != "ddpm":
-        raise ValueError(f"expected a diffusion model, got a {method} network, which draws no samples")
+    if model.method != "ddpm":
+        raise ValueError(
+            f"expected a diffusion model, got a {model.method} network, which draws no samples; "
+            "ask it once, with model.posterior_mean"
+        )
     if samples < 1:
         raise ValueError(f"expected samples >= 1, got {samples}")
     if sampler not in SAMPLERS:

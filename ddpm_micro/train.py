@@ -22,9 +22,9 @@ from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_precision
 from ddpm_micro.files.atomic import atomic_write
-from ddpm_micro.model import Model
+from ddpm_micro.model import Model, check_method
 from ddpm_micro.noise import seeded
-from ddpm_micro.objectives import care_loss, check_method, draw_t_eps, loss, loss_weight, n2v_loss, quick_estimate
+from ddpm_micro.objectives import care_loss, draw_t_eps, loss, loss_weight, n2v_loss, quick_estimate
 from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
 from ddpm_micro.schedule import check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
@@ -146,7 +146,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
         torch.default_generator.manual_seed(config.seed)
         prediction = config.prediction if config.method == "ddpm" else "x0"
-        model = Model(config.unet, schedule, prediction=prediction, percentiles=train.percentiles)
+        model = Model(config.unet, schedule, prediction=prediction, method=config.method, percentiles=train.percentiles)
     if start is not None:
         _check_start(start, model)
         model.load_state_dict(start.state_dict())

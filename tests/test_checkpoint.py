@@ -44,6 +44,19 @@ def test_round_trip(saved: Path) -> None:
     torch.testing.assert_close(again(x, t, -x), model(x, t, -x), rtol=0, atol=1e-6)
 
 
+def test_what_a_model_was_trained_for_is_kept_and_read_from_earlier_sidecars(tmp_path: Path) -> None:
+    path, config = tmp_path / "model.safetensors", {"training": {"method": "n2v"}}
+    save_model(Model(TINY, cosine_schedule(30), prediction="x0", method="care", info=config), path)
+    assert load_model(path).method == load_model(tmp_path).method == "care"  # a run's folder stands for its model
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    del sidecar["method"]
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    assert load_model(path).method == "n2v"
+    assert load_model("synapses").method == "ddpm"
+    with pytest.raises(ValueError, match=r"no model .*expected"):
+        load_model(tmp_path.parent)
+
+
 def test_loading_leaves_the_random_state_alone(saved: Path) -> None:
     state = torch.get_rng_state()
     load_model(saved)
@@ -86,17 +99,6 @@ def test_an_eps_model_is_held_in_bounds_at_the_end(monkeypatch) -> None:
         model.posterior_mean(np.zeros((4, 4)))
 
 
-def test_posterior_mean_keeps_shape_and_units() -> None:
-    """A network that answers v = -x0 with x0 = cond gives back the image."""
-    model = tiny()
-    model.output = lambda x_t, t, cond: -cond
-    stack = np.random.default_rng(0).uniform(100, 900, (3, 11, 7)).astype(np.uint16)
-    mean = model.posterior_mean(stack)
-    assert mean.dtype == np.float32
-    np.testing.assert_allclose(mean, stack, rtol=0, atol=4)  # of the noise, sqrt(alpha_bar_T) = 0.002 is left
-    np.testing.assert_array_equal(model.posterior_mean(stack[1]), mean[1])
-
-
 def edit(path: Path, **changes: object) -> None:
     sidecar = path.with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | changes))
@@ -119,6 +121,8 @@ def cut(path: Path, size: int) -> None:
         (lambda p: edit(p, unet={"base_channels": 8}), "cannot read the model"),
         (lambda p: edit(p, schedule={"kind": "sigmoid"}), "sigmoid"),
         (lambda p: edit(p, prediction="noise"), "'noise'"),
+        (lambda p: edit(p, method="gan"), "'gan'"),
+        (lambda p: edit(p, method="care"), "expected prediction x0 of a care network"),
     ],
 )  # fmt: skip
 def test_damaged_models_are_refused_in_one_line(saved: Path, damage: Callable[[Path], None], message: str) -> None:

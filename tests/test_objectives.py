@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ddpm_micro.objectives import REACH, at_once, care_loss, hide, loss_weight, n2v_loss, quick_estimate
+from ddpm_micro.objectives import REACH, care_loss, hide, loss_weight, n2v_loss, quick_estimate
 from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import cosine_schedule, to_x0
 from ddpm_micro.train import TrainConfig
@@ -41,14 +41,6 @@ def test_the_best_blind_guess_is_the_signal_and_not_the_noisy_pixel() -> None:
     # The loss of the clean signal is the variance of the noise; that of what the network sees is twice as much.
     assert at(lambda cond: torch.full_like(cond, 0.5)) == pytest.approx(0.04, rel=0.2)
     assert at(lambda cond: cond) == pytest.approx(0.08, rel=0.2)
-
-
-def test_at_once_is_asked_at_the_last_timestep_without_noise() -> None:
-    asked = []
-    cond = torch.ones(2, 1, 4, 4)
-    at_once(lambda *arguments: asked.append(arguments) or cond, SCHEDULE, cond)
-    ((x_t, t, given),) = asked
-    assert not x_t.any() and t.tolist() == [19, 19] and given is cond
 
 
 def test_regression_compares_with_the_clean_image() -> None:

@@ -10,7 +10,6 @@ import suite
 from scipy.stats import median_test
 
 from ddpm_micro import metrics, simulate
-from ddpm_micro.baselines import predict
 from ddpm_micro.checkpoint import load_model
 
 BOOK = Path(__file__).parent.parent / "book"
@@ -116,7 +115,7 @@ def test_the_table_is_that_of_the_shipped_weights(name: str) -> None:
     image, truth = pairs.low[0], pairs.high[0]
     estimates = {"one_call": load_model(name).posterior_mean(image)}
     for method in suite.TRAINED:
-        estimates[method] = predict(load_model(RIVALS / f"{method}_{name}" / "model.safetensors"), image)
+        estimates[method] = load_model(RIVALS / f"{method}_{name}" / "model.safetensors").posterior_mean(image)
     for method, estimate in estimates.items():
         psnr = metrics.psnr(truth, estimate, data_range=float(truth.max() - truth.min()))
         # Not exactly: the table is made in bfloat16 where that is faster.

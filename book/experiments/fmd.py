@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from ddpm_micro import checkpoint, datasets, evaluate, restore, train
-from ddpm_micro.baselines import best_strength, filters, predict
+from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.model import Model
 
@@ -110,7 +110,7 @@ def measure(scene: datasets.Scene) -> evaluate.Measured:
         for run in (scene.name, "others" if group_of(scene) == "BPAE" else "BPAE")
     )
     methods = {
-        "n2v": lambda: predict(itself, raw),
+        "n2v": lambda: itself.posterior_mean(raw),
         "tuned_avg": lambda: restore.restore(tuned, raw, progress=False, **options).mean,
     }
     for name in ("nlm", "tv"):

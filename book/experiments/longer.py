@@ -21,7 +21,6 @@ import suite
 import torch
 
 from ddpm_micro import checkpoint, evaluate, simulate, train
-from ddpm_micro.baselines import predict
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, RUNS = ROOT / "book/results/longer.json", ROOT / "runs/longer"
@@ -57,7 +56,7 @@ def measure(steps: int, lr: float, number: int) -> evaluate.Measured:
     image, truth = pairs.low[number], pairs.high[number]
     ddpm, care = (checkpoint.load_model(folder(method, steps, lr) / "model.safetensors") for method in METHODS)
     values, seconds = evaluate.measure(ddpm, image, truth, samples=suite.AVERAGED, steps=suite.STEPS)
-    more_values, more_seconds = evaluate.compare({"care": lambda: predict(care, image)}, truth)
+    more_values, more_seconds = evaluate.compare({"care": lambda: care.posterior_mean(image)}, truth)
     return values | more_values, seconds | more_seconds
 
 

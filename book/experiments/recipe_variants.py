@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from ddpm_micro import checkpoint, objectives, restore, train
 from ddpm_micro.checkpoint import load_model
-from ddpm_micro.model import Model
-from ddpm_micro.objectives import at_once
+from ddpm_micro.model import Model, at_once
 from ddpm_micro.samplers import sample_dpmpp_2m
 from ddpm_micro.unet import Conv, UNet, UNetConfig
 

@@ -25,7 +25,7 @@ from scipy.stats import median_test
 from tqdm.auto import tqdm
 
 from ddpm_micro import evaluate, metrics, simulate
-from ddpm_micro.baselines import best_strength, filters, predict
+from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device, choose_precision
@@ -128,7 +128,7 @@ def _measure(task: Task) -> tuple[evaluate.Measured, dict | None]:
         methods[method] = partial(function, image, task.strengths[method])
     for method in TRAINED:
         network = _model(str(task.runs / f"{method}_{task.name}" / "model.safetensors"))
-        methods[method] = partial(predict, network, image)
+        methods[method] = partial(network.posterior_mean, image)
     methods["one_call"] = lambda: model.posterior_mean(image)
     draws = max(DRAWS, AVERAGED) if task.number < DRAWN else AVERAGED
     options = {"steps": task.steps, "keep_samples": True, "progress": False}
