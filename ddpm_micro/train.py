@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
@@ -215,7 +216,7 @@ def fit(
             # Everything random about a step follows from (seed, step, rank): there is no generator to save.
             generator = seeded(config.seed, step, rank)
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+                group["lr"] = float(learning_rate(step, config.steps, config.lr, WARMUP))
             unet.train()
             with seeded_dropout(generator, config.unet.dropout, accelerator.device):
                 value = objective(x0, cond, generator)
@@ -264,6 +265,11 @@ def fit(
         save_state()
     accelerator.wait_for_everyone()
     return load_model(folder / "model.safetensors")
+
+
+def learning_rate(step: np.ndarray | int, steps: int, peak: float, warmup: int) -> np.ndarray:
+    """A straight rise over ``warmup`` steps under half a cosine from ``peak`` to 0 over all ``steps``."""
+    return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
 
 
 @torch.no_grad()
