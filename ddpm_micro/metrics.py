@@ -1,55 +1,33 @@
 """How well an image is restored: errors, similarity, resolution, and whether posterior samples spread as they should.
 
-Every function takes the truth first. Images are real arrays of shape (H, W), both in one unit; they are computed in
-float64. The measures in the Fourier plane live in `ddpm_micro.resolution` and are offered here too.
+Images are real arrays of shape (H, W); the truth comes first and all share one unit. They are computed in float64.
+Measures in the Fourier plane stand in `ddpm_micro.resolution` and can be called from here too.
 
-An argument that is wrong (shapes that differ, NaN, a data range of 0) raises `ValueError`. A sound image of which a
-measure says nothing (a constant one has no correlation) gives `nan`, so that a table over many patches is completed.
+``data_range`` is the span of values that the truth could take (255 for 8 bit). It is a required keyword: read off the
+image in hand, it would make the score depend on that image's brightest pixel.
 
-`data_range` is the span of values that the truth could take (255 for 8 bit). It is a required keyword where it
-matters: read off the image in hand, it would make the score depend on that image's brightest pixel.
+Raises `ValueError` for a wrong argument: images of different shapes or too small, NaN, a data range of 0. A sound image
+of which a measure says nothing (a constant one has no correlation) gives ``nan``, so that a table over many patches is
+completed.
 """
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.stats import t as student_t
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import structural_similarity
 
-from ddpm_micro.resolution import (
-    FRC,
-    checked_pair,
-    checked_positive,
-    frc,
-    power_spectrum,
-    real_array,
-    resolution,
-    resolution_ratio,
-    spectral_fidelity,
-)
+from ddpm_micro.arguments import of_a_pair, real_array
+from ddpm_micro.resolution import FRC, frc, power_spectrum, resolution, resolution_ratio, spectral_fidelity
 
 __all__ = [
-    "FRC",
-    "SpreadSkill",
-    "coverage",
-    "frc",
-    "mae",
-    "ms_ssim",
-    "mse_of_mean",
-    "nrmse",
-    "pearson",
-    "power_spectrum",
-    "psnr",
-    "resolution",
-    "resolution_ratio",
-    "spectral_fidelity",
-    "spread_skill",
-    "ssim",
-]
+    "FRC", "SpreadSkill", "coverage", "frc", "mae", "ms_ssim", "mse_of_mean", "nrmse", "pearson", "power_spectrum",
+    "psnr", "resolution", "resolution_ratio", "spectral_fidelity", "spread_skill", "ssim",
+]  # fmt: skip
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest to coarsest scale, Wang 2003
 SSIM_TAPS = 11
@@ -77,137 +55,73 @@ class SpreadSkill:
     ratio: float
 
 
-def mae(truth, image) -> float:
-    """Mean absolute error, mean |image - truth|, in the unit of the images; >= 0.
+@of_a_pair()
+def mae(truth: ArrayLike, image: ArrayLike) -> float:
+    """Mean absolute error, mean |image - truth|, in the unit of the images."""
+    return np.abs(image - truth).mean()
 
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W)
 
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape.
+@of_a_pair()
+def nrmse(truth: ArrayLike, image: ArrayLike) -> float:
+    """Root mean squared error over the mean of the truth, the normalisation of arXiv 2409.12078.
+
+    Zero has to mean no light. nan when the mean of the truth is not above 0, as it may be after subtracting a
+    background.
     """
-    truth, image = checked_pair(truth, image)
-    return float(np.abs(image - truth).mean())
-
-
-def nrmse(truth, image) -> float:
-    """Root mean squared error over the mean of the truth, the normalisation of arXiv 2409.12078; >= 0.
-
-    nan when the mean of the truth is not above 0, for instance after its background was subtracted.
-
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W), with zero meaning no light
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape.
-    """
-    truth, image = checked_pair(truth, image)
     mean = truth.mean()
-    return float(np.sqrt(((image - truth) ** 2).mean()) / mean) if mean > 0 else float("nan")
+    return np.sqrt(((image - truth) ** 2).mean()) / mean if mean > 0 else np.nan
 
 
-def pearson(truth, image) -> float:
-    """Pearson correlation of the pixel values, in [-1, 1]; nan when either image is constant.
-
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W); any scale and offset, which do not change the result
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape.
-    """
-    truth, image = checked_pair(truth, image)
+@of_a_pair()
+def pearson(truth: ArrayLike, image: ArrayLike) -> float:
+    """Pearson correlation of the pixel values, in [-1, 1], at any scale and offset; nan for a constant image."""
     if np.ptp(truth) == 0 or np.ptp(image) == 0:
-        return float("nan")
+        return np.nan
     t, x = ((a - a.mean()) / np.ptp(a) for a in (truth, image))
-    return float(np.clip((t * x).sum() / np.sqrt((t * t).sum() * (x * x).sum()), -1, 1))
+    return np.clip((t * x).sum() / np.sqrt((t * t).sum() * (x * x).sum()), -1, 1)
 
 
-def psnr(truth, image, *, data_range: float) -> float:
-    """Peak signal-to-noise ratio, 10 log10(data_range^2 / MSE), in dB (scikit-image); inf for equal images.
+@of_a_pair()
+def psnr(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
+    """Peak signal-to-noise ratio, 10 log10(data_range^2 / MSE), in dB; inf for equal images.
 
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W)
-    data_range : float > 0, in the unit of the images
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, or `data_range` is not above 0.
-
-    Examples
-    --------
     >>> round(psnr([[0, 0]], [[10, 10]], data_range=100), 6)
     20.0
     """
-    truth, image = checked_pair(truth, image)
-    data_range = checked_positive(data_range, "data_range")
-    with np.errstate(divide="ignore"):  # equal images: inf is the answer
-        return float(peak_signal_noise_ratio(truth, image, data_range=data_range))
+    mse = np.mean((image - truth) ** 2)
+    return 10 * np.log10(data_range**2 / mse) if mse else np.inf
 
 
-def ssim(truth, image, *, data_range: float) -> float:
-    """Structural similarity with the Gaussian window of Wang et al. 2004 (scikit-image), in [-1, 1].
-
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W), H and W >= 11
-    data_range : float > 0, in the unit of the images
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, at least 11 px a side, or `data_range` is not above 0.
-    """
-    truth, image = checked_pair(truth, image, min_side=SSIM_TAPS)
-    data_range = checked_positive(data_range, "data_range")
+@of_a_pair(min_side=SSIM_TAPS)
+def ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
+    """Structural similarity with the Gaussian window of Wang et al. 2004 (scikit-image), in [-1, 1]; sides >= 11 px."""
     settings = {"gaussian_weights": True, "sigma": SSIM_SIGMA, "use_sample_covariance": False}  # as in the publication
-    return float(structural_similarity(truth, image, data_range=data_range, **settings))
+    return structural_similarity(truth, image, data_range=data_range, **settings)
 
 
-def ms_ssim(truth, image, *, data_range: float, levels: int | None = None) -> float:
-    """Multi-scale structural similarity (Wang et al. 2003), in [0, 1].
+@of_a_pair(min_side=SSIM_TAPS)
+def ms_ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float, levels: int | None = None) -> float:
+    """Multi-scale structural similarity (Wang et al. 2003, doi 10.1109/ACSSC.2003.1292216), in [0, 1].
 
         MS-SSIM = (l cs)_M^w_M  prod_{j < M} cs_j^w_j,   w = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333
 
     cs is the mean contrast-structure term of SSIM, l cs at the coarsest scale the mean SSIM; both are set to 0 where
     negative. Each scale is the one before after 2 x 2 means (an odd last row or column is dropped).
 
-    The 11-tap window must fit into the coarsest scale, so the five scales of the publication need 176 px. Smaller
-    images get as many scales as fit (4 from 88 px, 3 from 44, 2 from 22, 1 from 11), with the first weights scaled to
-    sum to 1. A number from 4 scales compares with others from 4 scales only: pass `levels` to fix it.
-
     Parameters
     ----------
     truth, image : array_like, shape (H, W), H and W >= 11
-    data_range : float > 0, in the unit of the images
+    data_range : float > 0
     levels : int, 1 to 5, optional
-        Number of scales; as many as fit when left out.
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, at least 11 px a side, `data_range` is not above 0, or `levels`
-        is not 1 to 5 or asks for more pixels than there are.
-
-    References
-    ----------
-    Wang, Simoncelli, Bovik, Asilomar 2003, doi 10.1109/ACSSC.2003.1292216.
+        Number of scales; by default as many as fit. The 11-tap window must fit into the coarsest one, so the five of
+        the publication need 176 px, and smaller images get fewer: 4 from 88 px, 3 from 44, 2 from 22, 1 from 11. Their
+        weights are scaled to sum to 1. Scores of different numbers of scales do not compare.
     """
-    truth, image = checked_pair(truth, image, min_side=SSIM_TAPS)
-    data_range = checked_positive(data_range, "data_range")
     short, most = min(truth.shape), len(MS_SSIM_WEIGHTS)
     fitting = max(n for n in range(1, most + 1) if short >> (n - 1) >= SSIM_TAPS)
-    levels = fitting if levels is None else _whole_number(levels, "levels", 1, most)
+    levels = fitting if levels is None else levels
+    if levels not in range(1, most + 1):
+        raise ValueError(f"levels: expected a whole number from 1 to {most}, got {levels!r}; leave it out to choose")
     if levels > fitting:
         raise ValueError(
             f"levels: expected at most {fitting} for a side of {short} px, got {levels} (needs "
@@ -221,20 +135,19 @@ def ms_ssim(truth, image, *, data_range: float, levels: int | None = None) -> fl
         similarity, contrast_structure = _ssim_terms(truth, image, data_range)
         result *= max(similarity if scale == levels else contrast_structure, 0.0) ** weight
         truth, image = _halve(truth), _halve(image)
-    return float(min(result, 1.0))  # rounding may leave 1 + 1e-16
+    return min(result, 1.0)  # rounding may leave 1 + 1e-16
 
 
-def _ssim_terms(truth, image, data_range: float) -> tuple[float, float]:
+def _ssim_terms(truth: np.ndarray, image: np.ndarray, data_range: float) -> tuple[float, float]:
     """Means of SSIM and of its contrast-structure factor over the pixels whose window lies inside the image."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     edge = SSIM_TAPS // 2
 
-    def local_mean(a):
+    def local_mean(a: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(a, SSIM_SIGMA, truncate=edge / SSIM_SIGMA)[edge:-edge, edge:-edge]
 
     mean_t, mean_x = local_mean(truth), local_mean(image)
-    var_t = local_mean(truth**2) - mean_t**2
-    var_x = local_mean(image**2) - mean_x**2
+    var_t, var_x = local_mean(truth**2) - mean_t**2, local_mean(image**2) - mean_x**2
     covariance = local_mean(truth * image) - mean_t * mean_x
     contrast_structure = (2 * covariance + c2) / (var_t + var_x + c2)
     luminance = (2 * mean_t * mean_x + c1) / (mean_t**2 + mean_x**2 + c1)
@@ -247,26 +160,9 @@ def _halve(image: np.ndarray) -> np.ndarray:
     return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
 
 
-def _whole_number(value, name: str, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if not low <= number <= high:
-        raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {value!r}; leave it out to choose")
-    return number
+def mse_of_mean(b: float, v: float, k: ArrayLike) -> np.ndarray:
+    """B + V/K, the mean squared error of the mean of ``k`` samples, an int >= 1 or an array of them.
 
-
-def mse_of_mean(b: float, v: float, k):
-    """B + V/K: the mean squared error of the mean of `k` samples. `k` is an int >= 1 or an array of them.
-
-    Raises
-    ------
-    ValueError
-        If any `k` is below 1.
-
-    Examples
-    --------
     >>> mse_of_mean(1.0, 1.0, np.array([1, 2, 4]))
     array([2.  , 1.5 , 1.25])
     """
@@ -275,7 +171,7 @@ def mse_of_mean(b: float, v: float, k):
     return b + v / k
 
 
-def spread_skill(truth, samples) -> SpreadSkill:
+def spread_skill(truth: ArrayLike, samples: ArrayLike) -> SpreadSkill:
     """Compare the spread of posterior samples with the error of their mean: V/B of MSE_K = B + V/K.
 
     With m the mean of the K samples x_k of a pixel and y its truth,
@@ -288,17 +184,8 @@ def spread_skill(truth, samples) -> SpreadSkill:
     Parameters
     ----------
     truth : array_like, shape (H, W) or (N, H, W)
-    samples : array_like, shape (K, H, W) or (K, N, H, W), K >= 2, in the unit of `truth`
+    samples : array_like, shape (K, H, W) or (K, N, H, W), K >= 2, in the unit of ``truth``
         K independent draws of each image. Memory beyond the input does not grow with K.
-
-    Returns
-    -------
-    SpreadSkill
-
-    Raises
-    ------
-    ValueError
-        If the shapes are not those, there are fewer than 2 samples, or a value is not finite.
     """
     truth, mean, variance, draws = _of_samples(truth, samples)
     v = variance.mean()
@@ -307,7 +194,7 @@ def spread_skill(truth, samples) -> SpreadSkill:
     return SpreadSkill(float(b), float(v), float(ratio))
 
 
-def coverage(truth, samples, level: float) -> float:
+def coverage(truth: ArrayLike, samples: ArrayLike, level: float) -> float:
     """Share of the pixels whose truth lies in the interval that posterior samples give; equals ``level`` if exact.
 
     The interval lies about the mean of the K samples. The truth is one more draw, so its distance from that mean has
@@ -320,15 +207,6 @@ def coverage(truth, samples, level: float) -> float:
         See `spread_skill`.
     level : float, in (0, 1)
         Share of the pixels that the interval is meant to hold.
-
-    Returns
-    -------
-    float, in 0..1
-
-    Raises
-    ------
-    ValueError
-        As `spread_skill`, and for a level that is not between 0 and 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, such as 0.9, got {level}")
@@ -337,7 +215,7 @@ def coverage(truth, samples, level: float) -> float:
     return float((np.abs(truth - mean) <= reach).mean())
 
 
-def _of_samples(truth, samples) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def _of_samples(truth: ArrayLike, samples: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """The truth, mean and variance of the samples at each pixel, and how many there are."""
     truth, samples = real_array(truth, "truth"), real_array(samples, "samples")
     if truth.ndim not in (2, 3) or truth.size == 0 or samples.shape[1:] != truth.shape:

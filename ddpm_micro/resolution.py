@@ -1,11 +1,12 @@
 """Measures in the Fourier plane: resolution, ring correlation, power spectrum.
 
-Import these names from `ddpm_micro.metrics`. Images are real arrays of shape (H, W) in any unit. A ring is the set of
+`ddpm_micro.metrics` offers these names too. Images are real arrays of shape (H, W) in any unit. A ring is the set of
 Fourier coefficients whose distance from zero frequency rounds to k / min(H, W) cycles per pixel, k = 0, 1, ...,
-min(H, W) // 2; what lies beyond, in the corners of the Fourier plane, is left out because only diagonals reach it.
+min(H, W) // 2. The corners of the Fourier plane lie beyond the last ring and are left out: only diagonals reach them.
 
-An argument that no image could be (wrong shape, NaN, a pixel size of 0) raises `ValueError`. A sound image of which a
-measure says nothing (a constant one, pure noise) gives `nan` or `inf`, so that a table over many patches is completed.
+Raises `ValueError` for an argument that no image could be (a wrong shape, too few pixels, NaN, a pixel size of 0). A
+sound image of which a measure says nothing (a constant one, pure noise) gives ``nan`` or ``inf``, so that a table over
+many patches is completed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import fft, ndimage, signal
 
+from ddpm_micro.arguments import checked_image, checked_pair, checked_positive, of_a_pair
+
 FRC_THRESHOLD = 1 / 7  # Nieuwenhuizen et al. 2013
-SPECTRAL_FLOOR = 1e-6  # of the truth's strongest band: 60 dB below it nothing can be seen
+SPECTRAL_FLOOR = 1e-6  # share of the truth's strongest band; 60 dB below that band nothing can be seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,50 +41,6 @@ class FRC:
     resolution_nm: float
 
 
-def real_array(values, name: str) -> np.ndarray:
-    """`values` as an array of ints or floats, not copied; or say in one line that it is none."""
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError):  # ragged lists
-        array = np.empty(0, dtype=object)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: expected an array of real numbers, got {array.dtype}; convert it to float first")
-    return array
-
-
-def checked_image(image, name: str, min_side: int = 1) -> np.ndarray:
-    """Return `image` as float64, or say in one line why it is not a finite (H, W) image of that size."""
-    array = real_array(image, name).astype(np.float64)
-    if array.ndim != 2:
-        raise ValueError(f"{name}: expected one image (H, W), got shape {array.shape}; pass one plane at a time")
-    if min(array.shape) < min_side:
-        raise ValueError(f"{name}: expected sides >= {min_side} px, got shape {array.shape}; use a larger patch")
-    if bad := np.count_nonzero(~np.isfinite(array)):
-        raise ValueError(f"{name}: expected finite values, got {bad} NaN or infinite pixels; replace or crop them")
-    return array
-
-
-def checked_pair(first, second, names=("truth", "image"), min_side: int = 1) -> list[np.ndarray]:
-    """Check two images as `checked_image` does, and that they have one shape."""
-    pair = [checked_image(image, name, min_side) for image, name in zip((first, second), names, strict=True)]
-    if pair[0].shape != pair[1].shape:
-        raise ValueError(
-            f"{names[1]}: expected the shape of {names[0]}, {pair[0].shape}, got {pair[1].shape}; crop or resample one"
-        )
-    return pair
-
-
-def checked_positive(value, name: str) -> float:
-    """Return `value` as a float, or say in one line that it is not a finite number above 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 < number < np.inf:
-        raise ValueError(f"{name}: expected a finite number above 0, got {value!r}; give it in the documented unit")
-    return number
-
-
 def _ring_sums(shape: tuple[int, int], *planes: np.ndarray) -> list[np.ndarray]:
     """Sum unshifted Fourier planes over rings; the first result is the number of coefficients a ring holds."""
     height, width = shape
@@ -98,7 +58,7 @@ def _taper(shape: tuple[int, int]) -> np.ndarray:
     return np.outer(*edges)
 
 
-def power_spectrum(image) -> tuple[np.ndarray, np.ndarray]:
+def power_spectrum(image: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Radially averaged power spectrum.
 
     The mean is subtracted and a Hann window w applied; P_k is the mean of |F|^2 / sum(w^2) over ring k. In this
@@ -112,12 +72,7 @@ def power_spectrum(image) -> tuple[np.ndarray, np.ndarray]:
     -------
     frequency : ndarray, shape (min(H, W) // 2,), cycles / px
         1 / min(H, W) to 1/2; zero frequency is left out.
-    power : ndarray, same shape, >= 0, in the unit of `image` squared
-
-    Raises
-    ------
-    ValueError
-        If `image` is not a finite (H, W) array of at least 8 px a side.
+    power : ndarray, same shape, >= 0, in the unit of ``image`` squared
     """
     image = checked_image(image, "image", min_side=8)
     height, width = image.shape
@@ -128,56 +83,44 @@ def power_spectrum(image) -> tuple[np.ndarray, np.ndarray]:
     return frequency[1:], (power / count)[1:]
 
 
-def spectral_fidelity(truth, image) -> float:
-    """Agreement of the power spectra of two images, band by band.
+@of_a_pair(min_side=8)
+def spectral_fidelity(truth: ArrayLike, image: ArrayLike) -> float:
+    """Agreement of the power spectra of two images, band by band, in (0, 1]; sides >= 8 px.
 
-    P and Q are the means of `power_spectrum` of `truth` and `image` over 16 bands of rings, equally wide (each ring
-    is a band below 32 px); with M bands and a floor e = 1e-6 max P,
+    P and Q are the means of `power_spectrum` of the truth and the image over 16 bands of rings, equally wide (each
+    ring is a band below 32 px); with M bands and a floor e = 1e-6 max P,
 
         fidelity = 1/M sum_k exp(-|ln((Q_k + e) / (P_k + e))|), that is, the mean of the smaller over the larger.
 
-    Every band counts alike and missing power costs as much as power added by the same factor. The measure knows no
+    Every band counts alike, and missing power costs as much as power added by the same factor. The measure knows no
     positions: it is the 'perception' axis beside a distortion such as `psnr`. A posterior mean loses high-frequency
-    power and falls well below 1, a good posterior sample does not. Power that the truth owes to its own noise is
-    counted like any other.
+    power and falls well below 1; a good posterior sample does not. Power that the truth owes to its own noise counts
+    like any other.
 
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W), H and W >= 8, one unit
-
-    Returns
-    -------
-    float in (0, 1]
-        1 when the spectra are equal; 1/c^2 for `c * truth`, c >= 1; two unrelated draws of one spectrum score about
-        0.90 at 128 px and 0.94 at 256 px, by chance alone. nan when `truth` is constant.
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, at least 8 px a side.
+    It is 1 when the spectra are equal and 1/c^2 for ``c * truth``, c >= 1. Two unrelated draws of one spectrum score
+    about 0.90 at 128 px and 0.94 at 256 px, by chance alone. A constant truth gives nan.
     """
-    truth, image = checked_pair(truth, image, min_side=8)
     if np.ptp(truth) == 0:
-        return float("nan")
+        return np.nan
     spectra = (power_spectrum(x)[1] for x in (truth, image))
     p, q = (np.array([band.mean() for band in np.array_split(x, min(16, x.size))]) for x in spectra)
     floor = SPECTRAL_FLOOR * p.max()
-    return float(np.mean((np.minimum(p, q) + floor) / (np.maximum(p, q) + floor)))
+    return np.mean((np.minimum(p, q) + floor) / (np.maximum(p, q) + floor))
 
 
-def _decorrelation_peak(gain, magnitude, power, count) -> int:
-    """Ring at which d(r) has its tallest interior maximum, 0 where it has none.
+def _decorrelation_peak(gain: np.ndarray | float, magnitude: np.ndarray, power: np.ndarray, count: np.ndarray) -> int:
+    """Ring at which d(r) has its tallest interior maximum, or 0 where it has none.
 
-    d(r) is the correlation of the filtered transform g F, all of it, with F / |F| inside radius r: since
-    F conj(F) / |F| = |F|, it needs only ring sums of |F| and |F|^2. A radial filter is a constant on a ring.
+    d(r) is the correlation of the whole filtered transform g F with F / |F| inside radius r. Since F conj(F) / |F| is
+    |F|, it needs only the ring sums of |F| and |F|^2: a radial filter is a constant on a ring.
     """
     d = np.cumsum(gain * magnitude) / np.sqrt((gain**2 * power).sum() * np.cumsum(count))
     peaks, _ = signal.find_peaks(d, prominence=1e-3)  # a smaller dip is noise of the curve
     return int(peaks[np.argmax(d[peaks])]) if peaks.size else 0
 
 
-def resolution(image, *, pixel_size_nm: float) -> float:
-    """Resolution of a single image by decorrelation analysis; no parameter to tune.
+def resolution(image: ArrayLike, *, pixel_size_nm: float) -> float:
+    """Resolution of a single image in nm by decorrelation analysis; no parameter to tune.
 
     1. Subtract the mean, taper the edges, transform: F(k).
     2. d(r): correlation of F with F / |F| restricted to |k| <= r. While a larger r takes in signal, d rises; where
@@ -185,7 +128,8 @@ def resolution(image, *, pixel_size_nm: float) -> float:
        the radius where that happens.
     3. Repeat on high-pass filtered copies (1 - Gaussian), 20 filters from weak to strong, so that strong coarse
        structure cannot outvote weak fine structure.
-    4. The resolution is the period of the highest frequency at which any of the curves peaks.
+    4. The resolution is the period of the highest frequency at which any of the curves peaks: above 2 px, and inf
+       where none has a peak (a constant image, white noise except for about one in 200).
 
     Where the optics pass everything up to a sharp cut-off, it reports the cut-off. Under a Gaussian PSF the spectrum
     fades without an edge and the strongest filter, which grows as frequency squared, decides: 2.48 standard deviations
@@ -199,16 +143,6 @@ def resolution(image, *, pixel_size_nm: float) -> float:
     ----------
     image : array_like, shape (H, W), H and W >= 32
     pixel_size_nm : float > 0
-
-    Returns
-    -------
-    float, nm
-        Above 2 px; inf when no curve has a peak (constant image; white noise, but for about one in 200).
-
-    Raises
-    ------
-    ValueError
-        If `image` is not a finite (H, W) array of at least 32 px a side, or `pixel_size_nm` is not above 0.
 
     References
     ----------
@@ -232,53 +166,31 @@ def resolution(image, *, pixel_size_nm: float) -> float:
     return float(pixel_size_nm / frequency[finest]) if finest else float("inf")
 
 
-def resolution_ratio(truth, image) -> float:
-    """Resolution of `image` over that of `truth` (`resolution`): 1 is equal, above 1 coarser, below 1 finer.
+@of_a_pair(min_side=32)
+def resolution_ratio(truth: ArrayLike, image: ArrayLike) -> float:
+    """`resolution` of the image over that of the truth: 1 is equal, above 1 coarser, below 1 finer; sides >= 32 px.
 
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W), H and W >= 32, one pixel size
-
-    Returns
-    -------
-    float > 0
-        inf when only `image` has no resolution, nan when `truth` has none.
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, at least 32 px a side.
+    inf when only the image has no resolution, nan when the truth has none.
     """
-    truth, image = checked_pair(truth, image, min_side=32)
     reference = resolution(truth, pixel_size_nm=1.0)
-    return resolution(image, pixel_size_nm=1.0) / reference if np.isfinite(reference) else float("nan")
+    return resolution(image, pixel_size_nm=1.0) / reference if np.isfinite(reference) else np.nan
 
 
-def frc(first, second, *, pixel_size_nm: float) -> FRC:
+def frc(first: ArrayLike, second: ArrayLike, *, pixel_size_nm: float) -> FRC:
     """Fourier ring correlation of two images of one object with independent noise.
 
         FRC_k = Re sum_ring F conj(G) / sqrt(sum_ring |F|^2 sum_ring |G|^2)
 
     after subtraction of the means and tapering of the edges. Signal of power S under noise of power N in each image
-    gives S / (S + N). The resolution is the period where the curve, averaged over 3 rings by their coefficients, first
-    falls below 1/7 and stays there for 3 rings, with linear interpolation: a single low ring has too few coefficients
-    to be trusted. Anything the two share counts as signal: fixed-pattern noise, a shared model's inventions.
+    gives S / (S + N). Anything the two share counts as signal: fixed-pattern noise, a shared model's inventions.
+
+    The resolution is inf when the curve starts below 1/7 (nothing in common), and 2 px, the finest period the pixels
+    hold, when it never falls below. A ring without power in one of the images has correlation 0.
 
     Parameters
     ----------
     first, second : array_like, shape (H, W), H and W >= 16
     pixel_size_nm : float > 0
-
-    Returns
-    -------
-    FRC
-        `resolution_nm` is inf when the curve starts below 1/7 (nothing in common), and 2 px, the finest period the
-        pixels hold, when it never falls below. A ring without power in one of the images has correlation 0.
-
-    Raises
-    ------
-    ValueError
-        If the two are not finite images of one shape, at least 16 px a side, or `pixel_size_nm` is not above 0.
 
     References
     ----------
@@ -293,18 +205,26 @@ def frc(first, second, *, pixel_size_nm: float) -> FRC:
     norm = np.sqrt(power_f) * np.sqrt(power_g)
     correlation = np.divide(cross, norm, out=np.zeros_like(norm), where=norm > 0)[1:].clip(-1, 1)
     frequency = np.arange(1, count.size) / (min(first.shape) * pixel_size_nm)
+    crossing = _crossing(frequency, correlation, 1.0 * count[1:])
+    if crossing == 0:
+        return FRC(frequency, correlation, float("inf"))
+    return FRC(frequency, correlation, 2 * pixel_size_nm if crossing is None else float(1 / crossing))
 
-    weighted, weight = (
-        ndimage.uniform_filter1d(x, 3, mode="nearest") for x in (correlation * count[1:], 1.0 * count[1:])
-    )
+
+def _crossing(frequency: np.ndarray, correlation: np.ndarray, count: np.ndarray) -> float | None:
+    """Frequency at which the correlation falls below 1/7 for good: 0 if it starts there, None if it never does.
+
+    The curve is averaged over 3 rings, weighted by their coefficients, and has to stay below for 3 rings: a single
+    low ring has too few coefficients to be trusted. Between rings it is interpolated linearly.
+    """
+    weighted, weight = (ndimage.uniform_filter1d(x, 3, mode="nearest") for x in (correlation * count, count))
     smooth = weighted / weight
     below = smooth < FRC_THRESHOLD
     lasting = np.flatnonzero(below[:-2] & below[1:-1] & below[2:])
     if lasting.size == 0:
-        return FRC(frequency, correlation, 2 * pixel_size_nm)
+        return None
     k = lasting[0]
     if k == 0:
-        return FRC(frequency, correlation, float("inf"))
+        return 0.0
     share = (smooth[k - 1] - FRC_THRESHOLD) / (smooth[k - 1] - smooth[k])
-    crossing = frequency[k - 1] + share * (frequency[k] - frequency[k - 1])
-    return FRC(frequency, correlation, float(1 / crossing))
+    return frequency[k - 1] + share * (frequency[k] - frequency[k - 1])

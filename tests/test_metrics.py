@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pytorch_msssim import ms_ssim as torch_ms_ssim
 from scipy import ndimage, stats
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ddpm_micro import metrics
 from ddpm_micro.teach import checks
@@ -33,6 +33,7 @@ def test_closed_forms():
     assert metrics.mae(truth, image) == pytest.approx(1.0)
     assert metrics.nrmse(truth, image) == pytest.approx(np.sqrt(10 / 4) / 3)
     assert metrics.psnr(truth, image, data_range=50) == pytest.approx(10 * np.log10(2500 / 2.5))
+    assert metrics.psnr(truth, image, data_range=50) == peak_signal_noise_ratio(truth, image, data_range=50)
     assert metrics.pearson(truth, image) == pytest.approx(np.corrcoef(truth.ravel(), image.ravel())[0, 1])
 
 
