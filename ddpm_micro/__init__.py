@@ -8,18 +8,20 @@
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 
-__version__ = version("ddpm_micro")
 __all__ = [
     "baselines", "checkpoint", "data", "datasets", "evaluate", "files", "metrics", "model", "restore",
     "samplers", "schedule", "simulate", "tiff", "tiling", "train", "unet",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> ModuleType | str:
     """Import a module at its first use: ``import ddpm_micro`` alone takes no time."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ddpm_micro")
     if name in __all__:
         return import_module(f"ddpm_micro.{'files.tiff' if name == 'tiff' else name}")
     raise AttributeError(f"module 'ddpm_micro' has no attribute {name!r}")

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ddpm_micro.choices import METHODS
 from ddpm_micro.intensity import Percentiles, Scaling
 from ddpm_micro.noise import noise_like, seeded
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, rates, to_x0
 from ddpm_micro.tiling import tiled
 from ddpm_micro.unet import UNet, UNetConfig
 
-METHODS = ("ddpm", "care", "n2v")  # what a network can be trained for: to draw samples, or to answer at once
 AUTO_TILE = 192  # pixels: larger images are worked on in tiles of this side
 LIMIT = 1e37  # grey levels: results are float32, which ends at 3e38
 EPS_LIMIT = 3.0  # x0_hat of an eps model is held in [-3, 3]: see `to_x0` on t = T

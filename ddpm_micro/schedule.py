@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_micro.choices import PREDICTIONS
+
 # The one seam of the package: (x_t (B, 1, H, W), t (B,) int64, cond (B, 1, H, W)) -> x0_hat (B, 1, H, W). A trained
 # model is one, tiling wraps one round another, an exact posterior mean is one, and so is a function of your own.
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-PREDICTIONS = ("eps", "v", "x0")
 
 
 @dataclass(frozen=True, eq=False)

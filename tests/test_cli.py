@@ -105,7 +105,7 @@ def test_ctrl_c_in_restore_is_one_line(image: Path, model: str, monkeypatch, cap
     def interrupted(*_args: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ddpm_micro.commands.restore", interrupted)
+    monkeypatch.setattr("ddpm_micro.restore.restore", interrupted)
     assert main(["restore", str(image), str(image.with_name("out.tif")), "--model", model]) == 130
     assert capsys.readouterr().err == "ddpm-micro: interrupted\n"
 
@@ -114,10 +114,25 @@ def test_out_of_memory_is_one_line(image: Path, model: str, monkeypatch, capsys)
     def hungry(*_args: object, **_options: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr("ddpm_micro.commands.restore", hungry)
+    monkeypatch.setattr("ddpm_micro.restore.restore", hungry)
     assert "smaller --tile" in refused(
         capsys, ["restore", str(image), str(image.with_name("out.tif")), "--model", model]
     )
+
+
+@pytest.mark.parametrize("method", ["one-call", "care", "n2v"])
+def test_one_answer_is_written_without_a_deviation(method: str, image: Path, model: str) -> None:
+    """A rival of the diffusion model answers once; so does a diffusion model if asked. A run's folder names its model."""
+    options = {"prediction": "v"} if method == "one-call" else {"prediction": "x0", "method": method}
+    network = Model(UNetConfig(8, (1, 2), 1, (1,)), cosine_schedule(20), **options)
+    torch.nn.init.constant_(network.unet.gain_out, 0.5)
+    run = image.parent / "run"
+    run.mkdir()
+    save_model(network, run / "model.safetensors")
+    out = image.with_name("out.tif")
+    assert main(["restore", str(image), str(out), "--model", str(run), *["--one-call"] * (method == "one-call")]) == 0
+    np.testing.assert_allclose(tiff.read(out).image, network.posterior_mean(IMAGE), rtol=1e-5)
+    assert not image.with_name("out.std.tif").exists()
 
 
 def test_one_sample_has_no_std_file(image: Path, model: str) -> None:
@@ -297,9 +312,9 @@ def test_fetch_finds_the_real_images(fmd_root: Path, capsys) -> None:
     [
         (["simulate", "zebrafsh", "out"], "did you mean 'zebrafish'"),
         (["simulate", "zebrafish", "out", "--pairs", "0"], "n >= 1"),
-        (["train", "nowhere", "out"], "expected TIFF files in nowhere/low"),
+        (["train", "nowhere", "out"], "got nowhere, which has no folder low"),
         (["train", "zebrafish", "out", "--steps", "0"], "steps > 0"),
-        (["evaluate", "nowhere", "--model", "MODEL"], "expected TIFF files in nowhere/low"),
+        (["evaluate", "nowhere", "--model", "MODEL"], "got nowhere, which has no folder low"),
         (["info", "nothing"], "no model 'nothing'"),
     ],
 )
@@ -363,3 +378,23 @@ def test_ctrl_c_stops_a_training_that_can_be_resumed(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped at step" in err.splitlines()[-1] and "Traceback" not in err
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] >= 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["--help"], ["restore", "--help"], ["train", "--help"], ["restore", "a"], ["frobnicate"],
+     ["restore", "no/such.tif", "out.tif"], ["train", "no/such", "out"], ["evaluate", "no/such"], ["simulate", "zebrafish", "out", "--pairs", "1", "--size", "32"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_needs_no_network_loads_no_large_library(arguments: list[str], tmp_path: Path) -> None:
+    """PyTorch alone takes seconds. Only the simulation needs NumPy, SciPy and tifffile."""
+    large = {"torch", "accelerate", "skimage"} | (
+        {"numpy", "scipy", "tifffile"} if arguments[0] != "simulate" else set()
+    )
+    code = (
+        "import sys\nfrom ddpm_micro.cli import main\n"
+        f"try: main({arguments})\nexcept SystemExit: pass\n"
+        f"print({large} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

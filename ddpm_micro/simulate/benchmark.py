@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from ddpm_micro.choices import SETS
 from ddpm_micro.simulate.emitters import Emitters
 from ddpm_micro.simulate.microscope import Camera, expose, render
 from ddpm_micro.simulate.specimens import microtubules, mitochondria, synapses, zebrafish
@@ -128,7 +129,6 @@ BENCHMARKS = {
 }  # fmt: skip
 
 NAMES = tuple(BENCHMARKS)
-SETS = (*NAMES, "mixture")  # all that can be drawn
 _SPLITS = {"train": (0, 1024), "val": (1, 64), "test": (2, 64)}  # seed, number of pairs
 
 

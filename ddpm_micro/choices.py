@@ -1,0 +1,6 @@
+"""Names that a user can choose from. They stand here, where no library is loaded, so that a command starts at once."""
+
+SETS = ("microtubules", "mitochondria", "synapses", "zebrafish", "mixture")  # see `ddpm_micro.simulate`
+SAMPLERS = ("dpmpp_2m", "ddim", "ddpm")  # see `ddpm_micro.samplers`
+METHODS = ("ddpm", "care", "n2v")  # what a network is trained for: to draw samples, or to answer at once
+PREDICTIONS = ("eps", "v", "x0")  # what the network of a diffusion model returns, see `ddpm_micro.schedule`

@@ -1,0 +1,44 @@
+"""Options and checks that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ddpm_micro.choices import SETS
+
+DATA_HELP = f"one of {', '.join(SETS)} (simulated), or a folder with low/NAME.tif and high/NAME.tif of the same fields"
+
+
+def number(to: argparse.ArgumentParser, flag: str, kind: type, default: float | None, text: str) -> None:
+    """Add an option that takes a number."""
+    to.add_argument(flag, type=kind, default=default, metavar="N" if kind is int else "X", help=text)
+
+
+def model_and_samples(to: argparse.ArgumentParser) -> None:
+    text = "a shipped model, a .safetensors file, or the folder that train wrote"
+    to.add_argument("--model", default="generalist", metavar="NAME|FILE|FOLDER", help=text)
+    to.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
+
+
+def overwrite(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def check_data(name: str) -> None:
+    """Complain of a name that is neither a simulated set nor a folder of pairs, before any library is loaded."""
+    if name not in SETS and not Path(name, "low").is_dir():
+        raise ValueError(f"expected {DATA_HELP}; got {name}, which has no folder low")
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Complain before the work and not after it."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; choose another name or pass --overwrite")
+    if not path.parent.is_dir():
+        raise ValueError(f"expected an existing folder to write to, got {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"cannot write to {path.parent}; choose another folder")

@@ -1,0 +1,68 @@
+"""``ddpm-micro train``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ddpm_micro.choices import METHODS, PREDICTIONS, SETS
+from ddpm_micro.cli.options import DATA_HELP, check_data, number
+
+HELP = "train a model, or go on with a run that was stopped"
+
+
+def add_options(to: argparse.ArgumentParser) -> None:
+    to.add_argument("data", metavar="DATA", help=DATA_HELP)
+    text = "takes model.safetensors, model.json, log.jsonl and last.pt"
+    to.add_argument("output", type=Path, metavar="FOLDER", help=text)
+    number(to, "--steps", int, 4000, "optimiser steps")
+    number(to, "--batch-size", int, 8, "patches per step")
+    number(to, "--patch", int, 64, "side of a patch in pixels")
+    number(to, "--lr", float, 0.1, "peak learning rate")
+    number(to, "--seed", int, 0, "start of the random numbers; the same seed gives the same training")
+    text = "ddpm, or a rival with the same network: care (regression) or n2v (Noise2Void, which trains on low/ alone)"
+    to.add_argument("--method", choices=METHODS, default="ddpm", help=text)
+    text = "what the network predicts: the noise (eps), the clean image (x0), or v, a mixture of both"
+    to.add_argument("--prediction", choices=PREDICTIONS, default="v", help=text)
+    text = "begin with the weights of a shipped model, a .safetensors file or a run's folder (fine-tuning)"
+    to.add_argument("--start", default=None, metavar="NAME|FILE|FOLDER", help=text)
+    text = "micro: under 1 million parameters, for a CPU; paper: 64 million, for a GPU"
+    to.add_argument("--unet", choices=("micro", "paper"), default="micro", help=text)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train on a simulated set or on a folder of pairs."""
+    check_data(arguments.data)
+    from accelerate import PartialState
+
+    from ddpm_micro import simulate
+    from ddpm_micro.checkpoint import load_model
+    from ddpm_micro.data import PairedPatches, read_pairs
+    from ddpm_micro.train import TrainConfig, fit
+    from ddpm_micro.unet import UNetConfig
+
+    unet = {"micro": UNetConfig.micro, "paper": UNetConfig.paper}[arguments.unet]()
+    config = TrainConfig(
+        steps=arguments.steps, batch_size=arguments.batch_size, patch=arguments.patch, lr=arguments.lr,
+        method=arguments.method, prediction=arguments.prediction, seed=arguments.seed, unet=unet,
+    )  # fmt: skip
+    if arguments.data in SETS:
+        parts = (simulate.split(arguments.data, part) for part in ("train", "val"))
+        train, val = ((pairs.low, pairs.high) for pairs in parts)
+        data = f'simulate.split("{arguments.data}", "train")'
+    else:
+        low, high, files = read_pairs(arguments.data)
+        if len(low) < 2:
+            raise ValueError(
+                f"expected at least 2 pairs of planes in {arguments.data}, one of them for validation, got {len(low)}"
+            )
+        held_out = max(1, len(low) // 10)
+        if len(set(files)) > 1:  # whole files: neighbouring planes of a stack are nearly one image
+            held_out = len(files) - files.index(files[-held_out])
+        train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
+        data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
+    start = load_model(arguments.start) if arguments.start else None
+    patches, val_patches = (PairedPatches(*part, config.patch) for part in (train, val))
+    fit(config, patches, val_patches, arguments.output, start=start, data=data)
+    if PartialState().is_main_process:
+        print(f"{arguments.output}: the trained model; use it with --model {arguments.output}")
