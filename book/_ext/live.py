@@ -20,6 +20,7 @@ SOURCES = ROOT / "book" / "_static" / "live"
 MODELS = ROOT / "ddpm_micro" / "weights"
 # In the order of reading. The engine runs in the workers; the page runs on top of it, in the reader's window.
 ENGINE = ("noise", "schedule", "sampler", "scaling", "tiling", "weights", "kernels", "unet", "model")
+FILES = ("bytes", "pixel_size", "tiff_pixels", "tiff", "tiff_write", "png", "image")
 
 
 def source(names: tuple[str, ...]) -> str:
