@@ -111,9 +111,8 @@ class Model(nn.Module):
         return (self._plane(plane) for plane in stack)
 
     def _plane(self, plane: np.ndarray) -> tuple[Tensor, Scaling]:
-        scaling = self.percentiles.fit(plane)
-        value = scaling.apply(plane.astype(np.float64))  # where the largest integers and floats still have a difference
-        return torch.from_numpy(value.astype(np.float32))[None, None].to(next(self.parameters()).device), scaling
+        value, scaling = self.percentiles.values(plane)
+        return torch.from_numpy(value)[None, None].to(next(self.parameters()).device), scaling
 
     def fingerprint(self) -> str:
         """SHA-256 of the file of the weights, ``weights_sha256`` in the sidecar; the same on every device."""
