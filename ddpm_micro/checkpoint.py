@@ -12,14 +12,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from ddpm_micro.calibrate import Calibration
 from ddpm_micro.device import choose_device
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.model import Model, file_of
+from ddpm_micro.residual import ResidualCheck
 from ddpm_micro.schedule import schedule_from_config
 from ddpm_micro.unet import UNetConfig
 
 SHIPPED = Path(__file__).parent / "weights"
+JUDGES = {
+    "calibration": Calibration,
+    "residual_check": ResidualCheck,
+}  # added by `ddpm-micro calibrate`
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -33,13 +39,7 @@ def load_model(name_or_path: str | Path) -> Model:
         If there is no such model (with the near names), or its files are damaged or do not fit together. An
         untrained network is never returned.
     """
-    path = SHIPPED / f"{name_or_path}.safetensors" if str(name_or_path) in shipped_models() else Path(name_or_path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        near = difflib.get_close_matches(str(name_or_path), shipped_models(), n=2, cutoff=0.5)
-        known = ", ".join(shipped_models()) or "(none shipped)"
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"no model {str(name_or_path)!r}: expected a .safetensors file or one of {known}{hint}")
+    path = find_model(name_or_path)
     if path.suffix != ".safetensors":
         raise ValueError(
             f"expected a .safetensors file, got {path.name}; pickled weights can run code when opened and are not read"
@@ -64,6 +64,10 @@ def load_model(name_or_path: str | Path) -> Model:
                 percentiles=Percentiles(**described["percentiles"]),
                 info=info,
             )
+        for name in JUDGES.keys() & described:
+            setattr(model, name, JUDGES[name](**described[name]))
+        if model.calibration and model.calibration.weights_sha256 != described["weights_sha256"]:
+            raise ValueError("its calibration was made with other weights; delete it from the sidecar")
         model.unet.load_state_dict({name: tensor.float() for name, tensor in load(weights).items()}, assign=True)
     except FileNotFoundError:
         raise ValueError(
@@ -73,6 +77,18 @@ def load_model(name_or_path: str | Path) -> Model:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read the model {path}: {reason}; fetch or train it again") from error
     return model.eval().to(choose_device()[0], memory_format=torch.channels_last)
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The file of a shipped model's weights by its name, or of any by its path or the folder of its training run."""
+    path = SHIPPED / f"{name_or_path}.safetensors" if str(name_or_path) in shipped_models() else Path(name_or_path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        near = difflib.get_close_matches(str(name_or_path), shipped_models(), n=2, cutoff=0.5)
+        known = ", ".join(shipped_models()) or "(none shipped)"
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"no model {str(name_or_path)!r}: expected a .safetensors file or one of {known}{hint}")
+    return path
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -90,6 +106,8 @@ def save_model(model: Model, path: str | Path) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "info": model.info,
     }
+    if model.calibration and model.calibration.weights_sha256 == described["weights_sha256"]:  # of these weights
+        described |= {name: dataclasses.asdict(judge) for name in JUDGES if (judge := getattr(model, name))}
     with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar, atomic_write(path, overwrite=True) as file:
         sidecar.write_text(json.dumps(described, indent=1) + "\n", "utf-8")  # both are written before either appears
         file.write_bytes(weights)

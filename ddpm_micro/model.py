@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ddpm_micro.calibrate import Calibration
 from ddpm_micro.choices import METHODS
 from ddpm_micro.intensity import Percentiles, Scaling
 from ddpm_micro.noise import noise_like, seeded
+from ddpm_micro.residual import ResidualCheck
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, rates, to_x0
 from ddpm_micro.tiling import tiled
 from ddpm_micro.unet import UNet, UNetConfig
@@ -38,6 +40,13 @@ class Model(nn.Module):
         How images were scaled in training.
     info : dict
         How it came about (data, seed, steps, time, machine, validation curve): for people to read.
+
+    Attributes
+    ----------
+    calibration : Calibration, optional
+        Leads from the spread of the samples to an error bar.
+    residual_check : ResidualCheck, optional
+        Tells whether what was taken from a frame is noise as the model knows it.
     """
 
     def __init__(
@@ -58,6 +67,8 @@ class Model(nn.Module):
         self.unet = UNet(config)
         self.schedule, self.prediction, self.method = schedule, prediction, method
         self.percentiles, self.info = percentiles or Percentiles(), info or {}
+        self.calibration: Calibration | None = None
+        self.residual_check: ResidualCheck | None = None
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
         """x0_hat, float32, from x_t and cond of shape (B, 1, H, W) and t of shape (B,), int64."""

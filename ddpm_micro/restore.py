@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ddpm_micro.calibrate import Calibration, why_no_error
 from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.noise import Negated, seeded
 from ddpm_micro.samplers import SAMPLERS
@@ -30,11 +32,35 @@ class Restoration:
         for antithetic samples, whose mean is all but known, K.
     samples : ndarray, float32, shape (K, H, W) or (K, N, H, W), or None
         The samples themselves, if asked for: each is one image that could have been.
+    error : ndarray, float32, the shape of ``mean``, or None
+        Expected root mean squared error of each pixel, where the model was calibrated for these settings.
+    calibration : Calibration or None
+        Of the model.
+    settings : dict
+        How the samples were drawn.
     """
 
     mean: np.ndarray
     std: np.ndarray
     samples: np.ndarray | None = None
+    error: np.ndarray | None = None
+    calibration: Calibration | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def interval(self, level: int = 90) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bound of each pixel, between which the truth lies with a probability of ``level`` per cent.
+
+        `ddpm_micro.calibrate` says for which average that is guaranteed, and for what it is not.
+
+        Raises
+        ------
+        ValueError
+            If there is no `error`, with the reason, or the level was not calibrated.
+        """
+        if self.error is None:
+            raise ValueError(why_no_error(self.calibration, self.settings))
+        reach = np.float32(self.calibration.factor(level)) * self.error
+        return self.mean - reach, self.mean + reach
 
 
 @torch.no_grad()
@@ -109,11 +135,14 @@ def restore(
     def noise(k: int) -> torch.Generator | Negated:
         return Negated(seeded(seed, k - 1)) if antithetic and k % 2 else seeded(seed, k)
 
+    settings = {"samples": samples, "antithetic": antithetic, "sampler": sampler, "steps": steps}
+    scales = []  # grey levels per network value of each plane
     moments = np.zeros((2, *np.shape(image)))  # running mean, and sum of squared deviations from it (Welford 1962)
     mean, deviations = (part.reshape(-1, height, width) for part in moments)
     kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
     with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
         for plane, (cond, scaling) in enumerate(planes):
+            scales.append(scaling.scale)
             for first in range(0, samples, batch_size):
                 numbers = range(first, min(first + batch_size, samples))
                 drawn = sample(
@@ -133,4 +162,9 @@ def restore(
     freedom = samples if antithetic else samples - 1
     std = np.sqrt(moments[1] / freedom) if samples > 1 else np.full_like(moments[1], np.nan)
     all_samples = None if kept is None else kept.reshape(samples, *np.shape(image))
-    return Restoration(moments[0].astype(np.float32), std.astype(np.float32), all_samples)
+    error = None
+    if why_no_error(model.calibration, settings) is None:
+        scale = np.reshape(scales, (-1, 1, 1)) if np.ndim(image) == 3 else scales[0]
+        error = (scale * model.calibration.expected_error(std / scale)).astype(np.float32)
+    results = moments[0].astype(np.float32), std.astype(np.float32), all_samples, error
+    return Restoration(*results, calibration=model.calibration, settings=settings)

@@ -336,7 +336,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys) -> None:
     assert stop.value.code == 2 and err.startswith("ddpm-micro: ") and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["restore", "train", "evaluate", "simulate", "fetch", "info"])
+@pytest.mark.parametrize("command", ["restore", "train", "calibrate", "evaluate", "simulate", "fetch", "info"])
 def test_help_tells_units_and_defaults(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -16,9 +16,13 @@ def number(to: argparse.ArgumentParser, flag: str, kind: type, default: float | 
     to.add_argument(flag, type=kind, default=default, metavar="N" if kind is int else "X", help=text)
 
 
-def model_and_samples(to: argparse.ArgumentParser) -> None:
+def model(to: argparse.ArgumentParser) -> None:
     text = "a shipped model, a .safetensors file, or the folder that train wrote"
     to.add_argument("--model", default="generalist", metavar="NAME|FILE|FOLDER", help=text)
+
+
+def model_and_samples(to: argparse.ArgumentParser) -> None:
+    model(to)
     to.add_argument("--samples", type=int, default=15, metavar="K", help="samples to average")
 
 

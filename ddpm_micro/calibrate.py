@@ -1,0 +1,160 @@
+"""From the spread of the samples to an error bar, by fields whose truth is known.
+
+A rising curve leads from the spread of a pixel to its root mean squared error, as for flow matching in arXiv
+2510.26601. Factors say how many of these errors an interval must reach to either side to hold 50, 80, 90 or 95 % of the
+truth: split conformal prediction (for images Angelopoulos et al. 2022, arXiv 2202.05265; quantiles from the spread of
+diffusion samples, arXiv 2507.14760).
+
+What is guaranteed, whatever the model: in a new field from where the fitted ones came from, restored with the same
+settings, the intervals hold at least the stated share of the pixels, on average over such fields and over which fields
+were fitted. The correction counts fields and not pixels, since the pixels of one field err together (conformal risk
+control with a field's share outside as the risk, arXiv 2208.02814). What is not guaranteed: the share in one field or
+in its bright pixels; several pixels at once; anything about another specimen, microscope or setting of the sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+VERSION = 1  # of what is kept beside the weights
+LEVELS = (50, 80, 90, 95)  # per cent
+FEWEST = 8  # fields: two to check on, one for the curve and five for the factors
+QUANTILES = (*np.linspace(0, 0.95, 20), 0.98, 0.99, 0.995, 1)  # of the spread: few pixels are bright, and they matter
+
+
+def conformal_factor(
+    truth: np.ndarray, mean: np.ndarray, error: np.ndarray, held_out: np.ndarray, level: float
+) -> float:
+    """How many times ``error`` an interval about ``mean`` must reach to either side to hold a share ``level`` of truth.
+
+    The images are those of N fields, (N, ...); ``error`` is the expected error or the spread. Fields whose ``held_out``
+    (N,) is True are not used. A new field might lie outside as a whole, so the quantile is taken as if one more did:
+    infinite where the fields are too few for the level.
+    """
+    fields = ~held_out
+    distances = np.abs(truth - mean)[fields] / error[fields]
+    level = level * (fields.sum() + 1) / fields.sum()
+    return float(np.quantile(distances, level)) if level <= 1 else np.inf
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is kept beside the weights.
+
+    Attributes
+    ----------
+    settings : dict
+        Arguments of `ddpm_micro.restore.restore` for which it holds.
+    spread, error : list of float, network values
+        The curve: where the samples spread by ``spread``, the root mean squared error is ``error``.
+    factors : dict of str to float or None
+        By level in per cent; None where the fields were too few.
+    before, after : dict of str to list of two floats
+        Share of the truth in the intervals on fields that were held out, and its standard error over fields: for a
+        normal distribution as wide as the spread, and for the calibrated intervals.
+    fields : dict of str to int
+        How many were used for the ``curve``, for the ``factors``, and for the ``check``.
+    data, data_sha256, weights_sha256 : str
+        What the fields were, and of which weights they were restored.
+    """
+
+    settings: dict[str, Any]
+    spread: list[float]
+    error: list[float]
+    factors: dict[str, float | None]
+    before: dict[str, list[float]]
+    after: dict[str, list[float]]
+    fields: dict[str, int]
+    data: str = ""
+    data_sha256: str = ""
+    weights_sha256: str = ""
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise ValueError(f"expected a calibration of version {VERSION}, got {self.version}; calibrate again")
+
+    def expected_error(self, std: np.ndarray) -> np.ndarray:
+        """Root mean squared error from the spread; beyond the largest spread that was met it grows in proportion."""
+        return np.interp(std, self.spread, self.error) * np.maximum(std / max(self.spread[-1], 1e-12), 1)
+
+    def factor(self, level: int) -> float:
+        """How many errors an interval of ``level`` per cent reaches to either side.
+
+        Raises
+        ------
+        ValueError
+            For a level that was not calibrated, or for which there were too few fields.
+        """
+        if self.factors.get(str(level)) is None:
+            known = ", ".join(name for name, factor in self.factors.items() if factor is not None)
+            raise ValueError(f"expected an interval of {known} %, got {level}; more fields to calibrate on allow more")
+        return self.factors[str(level)]
+
+
+def why_no_error(calibration: Calibration | None, settings: dict[str, Any]) -> str | None:
+    """Why the spread of samples drawn with these settings is no error bar, in a line, or None if it can be made one."""
+    if calibration is None:
+        return "the model is not calibrated, so the spread is not an error bar; ddpm-micro calibrate makes it one"
+    if calibration.settings != settings:
+        fitted, asked = (", ".join(f"{k}={v}" for k, v in some.items()) for some in (calibration.settings, settings))
+        return f"the model is calibrated for {fitted} and not for {asked}, so here the spread is not an error bar"
+    return None
+
+
+def calibrate(
+    truth: np.ndarray, mean: np.ndarray, std: np.ndarray, noise: np.ndarray | float = 0.0, **about: Any
+) -> Calibration:
+    """Fit curve and factors on three quarters of the fields, and count on the rest how often the intervals hold.
+
+    Parameters
+    ----------
+    truth, mean, std : ndarray, shape (N, P), N >= 8, network values
+        P pixels of N independent fields: the truth, and mean and spread of the samples.
+    noise : ndarray, broadcast with ``truth``
+        Variance of the noise of the truth itself. It adds to the squared distance from the mean, so it is taken off.
+    **about
+        The other attributes of `Calibration`: settings, data, ...
+
+    Raises
+    ------
+    ValueError
+        For fewer than 8 fields.
+    """
+    if len(truth) < FEWEST:
+        raise ValueError(f"expected at least {FEWEST} fields to calibrate and to check on, got {len(truth)}")
+    place, noise = np.random.default_rng(0).permutation(len(truth)), np.broadcast_to(noise, truth.shape)
+    check = place < len(truth) // 4
+    curve = ~check & (place < len(truth) // 4 + len(truth) // 8)
+    distance = np.abs(truth - mean)
+    spread, error = _curve(std[curve], (distance**2 - noise)[curve])
+    fields = {"curve": int(curve.sum()), "factors": int((~check & ~curve).sum()), "check": int(check.sum())}
+    found = Calibration(spread=spread, error=error, factors={}, before={}, after={}, fields=fields, **about)
+    expected = np.sqrt(found.expected_error(std) ** 2 + noise)
+    for level in LEVELS:
+        factor = conformal_factor(truth, mean, expected, check | curve, level / 100)
+        reaches = {"before": ndtri(0.5 + level / 200) * np.sqrt(std**2 + noise), "after": factor * expected}
+        for when, reach in reaches.items():
+            share = (distance <= reach)[check].mean(axis=1)
+            getattr(found, when)[str(level)] = short([share.mean(), share.std(ddof=1) / np.sqrt(len(share))])
+        found.factors[str(level)] = short([factor])[0] if np.isfinite(factor) else None
+    return found
+
+
+def _curve(std: np.ndarray, squared_error: np.ndarray) -> tuple[list[float], list[float]]:
+    """Spread and root mean squared error of pixels grouped by spread; the error never falls as the spread grows."""
+    groups = np.digitize(std, np.unique(np.quantile(std, QUANTILES))[1:-1])
+    members = [groups == group for group in np.unique(groups)]
+    spread = np.sqrt([(std[some] ** 2).mean() for some in members])
+    error = np.maximum.accumulate([squared_error[some].mean() for some in members])
+    error = np.maximum(error, 1e-6 * max(squared_error.mean(), 1e-12))  # an error of 0 cannot be multiplied
+    return short(spread), short(np.sqrt(error))
+
+
+def short(numbers: np.ndarray) -> list[float]:
+    """Five digits of each, for a file that people read."""
+    return [float(f"{number:.5g}") for number in numbers]

@@ -1,0 +1,153 @@
+"""The residual check: is what a restoration took away from the frame noise, as on the fields of the calibration?
+
+Where restored image and frame share the optics, their difference should be noise as the model met it in training. It
+should not follow the structure that was found (else structure was removed or invented), should have no structure of
+its own, and its variance should grow with the mean along a straight line, as photons and read noise make it.
+Microscopists know the map of the difference as an error map (SQUIRREL, Culley et al., Nature Methods 2018).
+
+Nothing here knows the truth. A wrong detail as faint as the noise that hides it passes. So does what the frame itself
+shows wrongly, such as saturated pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+WINDOW = 64  # pixels: side of the windows whose statistics are compared
+FALSE_ALARMS = 0.01  # share of sound windows whose number exceeds the threshold
+OPTICS = 0.15  # where low - truth follows the truth's coarse structure more closely than this, their optics differ
+LAGS = (1, 2, 4, 8)  # pixels
+TINY = 1e-20  # keeps what is divided by it finite in flat windows
+SIGNS = {
+    "level": "the noise is stronger or weaker than the model knows it",
+    "slope": "the noise grows with the light otherwise than the model knows it",
+    "curvature": "the variance of the noise is no straight line in the light",
+    "tails": "what was removed has more or fewer outliers than the model's noise",
+    "fine": "what was removed follows the fine structure of the result",
+    "coarse": "what was removed follows the coarse structure of the result",
+    **{f"lag_{lag}": f"what was removed is correlated over {lag} px" for lag in LAGS},
+    "edges": "what was removed has another structure near edges than elsewhere",
+}
+
+
+@dataclass(frozen=True)
+class ResidualCheck:
+    """What the statistics of the residual were on sound restorations.
+
+    Attributes
+    ----------
+    lowest, middle, highest : list of float
+        Quantiles of each statistic in the order of `SIGNS`: nearly the whole range, and the median.
+    threshold : float
+        Of the number: 1 in 100 sound windows exceeds it.
+    windows : int
+        How many were looked at.
+    applies : bool
+        False for a model whose result is sharper than the frame: there the residual is not noise.
+    """
+
+    lowest: list[float]
+    middle: list[float]
+    highest: list[float]
+    threshold: float
+    windows: int
+    applies: bool
+
+    def number(self, low: np.ndarray, mean: np.ndarray) -> tuple[float, str]:
+        """How far the residual of a plane is from usual, and in which respect.
+
+        Parameters
+        ----------
+        low, mean : ndarray, shape (H, W), at least 64 x 64, network values
+            The frame, and what was restored from it.
+
+        Returns
+        -------
+        float, str
+            An alarm if above `threshold`: the largest deviation of all statistics, each in units of its own range.
+            They are means over windows of 64 pixels, so that on larger planes false alarms are rarer. The text says
+            in which respect it deviates most.
+
+        Raises
+        ------
+        ValueError
+            For a plane that is too small, and if the check does not apply.
+        """
+        if not self.applies:
+            raise ValueError("the residual check does not apply: this model's result is sharper than the frame")
+        deviation = self._deviations(np.mean([statistics(*window) for window in windows(low, mean)], axis=0))
+        return float(deviation.max()), list(SIGNS.values())[int(deviation.argmax())]
+
+    def _deviations(self, found: np.ndarray) -> np.ndarray:
+        lowest, middle, highest = (np.asarray(part) for part in (self.lowest, self.middle, self.highest))
+        reach = np.where(found > middle, highest - middle, middle - lowest)
+        return np.abs(found - middle) / np.maximum(reach, 1e-12)
+
+
+def fit(fields: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ResidualCheck | None:
+    """The check from the frame, restored image and truth of fields, each (H, W) in network values.
+
+    Returns None if the fields have fewer than the 100 windows that a false alarm of 1 in 100 takes.
+    """
+    sound, true = [], []
+    for low, mean, truth in fields:
+        if min(low.shape) >= WINDOW:
+            sound += [statistics(*window) for window in windows(low, mean)]
+            true += [statistics(*window) for window in windows(low, truth)]
+    share = (1 - FALSE_ALARMS) * (1 + 1 / max(len(sound), 1))  # as if one more window exceeded all (conformal)
+    if share > 1 or not sound:
+        return None
+    lowest, middle, highest = np.quantile(sound, (0.005, 0.5, 0.995), axis=0)
+    follows = np.median(true, axis=0)[list(SIGNS).index("coarse")]
+    ranges = (lowest.tolist(), middle.tolist(), highest.tolist())
+    check = ResidualCheck(*ranges, threshold=0.0, windows=len(sound), applies=bool(abs(follows) < OPTICS))
+    threshold = np.quantile([check._deviations(found).max() for found in sound], share)
+    return ResidualCheck(*ranges, threshold=float(threshold), windows=len(sound), applies=check.applies)
+
+
+def windows(low: np.ndarray, mean: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Windows of 64 x 64 pixels that cover a plane, evenly spaced."""
+    if min(low.shape) < WINDOW:
+        raise ValueError(f"expected a plane of at least {WINDOW} x {WINDOW} pixels, got {low.shape}")
+    tops, lefts = (np.linspace(0, side - WINDOW, -(-side // WINDOW)).astype(int) for side in low.shape)
+    for top in tops:
+        for left in lefts:
+            window = np.s_[top : top + WINDOW, left : left + WINDOW]
+            yield low[window], mean[window]
+
+
+def error_map(low: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The residual in units of its own noise, (H, W): about normal where all that was removed is noise.
+
+    The variance of the residual is fitted by a straight line in the mean, as photons and read noise make it.
+    """
+    squared, light = (low - mean) ** 2, mean - mean.mean()
+    variance = squared.mean() + (squared * light).mean() / ((light**2).mean() + TINY) * light
+    return (low - mean) / np.sqrt(np.maximum(variance, 0.1 * squared.mean() + TINY))
+
+
+def statistics(low: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The statistics of a window, in the order of `SIGNS`; ``low`` and ``mean`` (H, W) in network values."""
+    squared, z = (low - mean) ** 2, error_map(low, mean)
+    light = (mean - mean.mean()) / (mean.std() + TINY)
+    bent = light**2 - (light**2).mean()
+    smooth, smoother = gaussian_filter(mean, 1), gaussian_filter(mean, 4)
+    slope = np.hypot(*np.gradient(smooth))[1:, 1:]
+    near_edges = slope > np.median(slope)
+    # A pixel times those above and to the left of it: the mean is their correlation, since z has variance 1.
+    beside = {lag: z[lag:, lag:] * (z[:-lag, lag:] + z[lag:, :-lag]) / 2 for lag in LAGS}
+    return np.array(
+        [
+            np.log(squared.mean() + TINY),
+            (squared * light).mean() / (squared.mean() + TINY),
+            (z**2 * bent).mean() / ((bent**2).mean() + TINY),
+            np.log((z**4).mean() + TINY),
+            *((z * (part - part.mean())).mean() / (part.std() + TINY) for part in (mean - smooth, smooth - smoother)),
+            *(beside[lag].mean() for lag in LAGS),
+            4 * (beside[1] * (near_edges - near_edges.mean())).mean(),
+        ]
+    )
