@@ -18,6 +18,7 @@ from ddpm_micro.teach import checks
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 SOLVED = Path(__file__).parent.parent / "build" / "solved"
 CHECK = re.compile(r"^checks\.(\w+)\((\w+)\)$", re.MULTILINE)  # checks.NAME(FUNCTION)
+PREDICT = re.compile(r'^checks\.predict\("(\w+)"\)$', re.MULTILINE)
 MIB, MINUTES, CORES = 2048, 3, 2  # what a chapter may take: the memory of a free Binder, and two cores for a while
 COLUMNS = 77  # characters across the book's column on a laptop; sentences wrap, tables cannot
 TABLE = re.compile(r"\S {2,}\S.* {2,}\S")  # a line with two gaps
@@ -48,7 +49,9 @@ def test_each_exercise_is_in_a_chapter_and_unsolved() -> None:
     for path in NOTEBOOKS:
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         calls = [
-            CHECK.search(source) for source in cells if re.search(r"^checks\.(?!hint|solution|progress)", source, re.M)
+            CHECK.search(source)
+            for source in cells
+            if re.search(r"^checks\.(?!hint|solution|progress|predict)", source, re.M)
         ]
         assert all(calls), f"{path.stem}: a check is called in a way that this test does not know"
         asked += [call[1] for call in calls]
@@ -75,7 +78,9 @@ def test_a_solved_chapter_runs_in_its_budget(
     assert result.error is None, f"{result.error.summary}\n{result.error.trace}"
 
     report = json.loads(result.nb.cells[-1].outputs[0].text)
-    assert [line.split() for line in report["progress"].splitlines()] == [[name, "right"] for name in names]
+    lines = [line.split(maxsplit=1) for line in report["progress"].splitlines()]
+    asked = PREDICT.findall(code(notebook))
+    assert lines == [[name, "right"] for name in names] + [[name, "not answered"] for name in asked]
     measured(f"{wall:.0f} s, {report['seconds']:.0f} s of computing, {report['mib']:.0f} MiB")
     printed = [
         out.text for cell in result.nb.cells[:-1] for out in cell.get("outputs", ()) if out.output_type == "stream"

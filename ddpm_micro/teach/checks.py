@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ddpm_micro.teach import prediction
 from ddpm_micro.teach.exercise import Exercise, Verdict
 from ddpm_micro.teach.exercises import EXERCISES
 
@@ -23,10 +24,16 @@ def solution(name: str) -> str:
     return inspect.getsource(_exercise(name).answer)
 
 
+def predict(name: str) -> Any:
+    """A question before a result, with its choices: see `ddpm_micro.teach.prediction`."""
+    return prediction.ask(name)
+
+
 def progress() -> str:
-    """What was tried in this notebook so far, a line an exercise."""
+    """What was tried in this notebook so far, a line an exercise, and what was predicted, a line a question."""
     words = {True: "right", False: "not yet"}
-    return "\n".join(f"{name:18s}{words[v.passed] if v.attempted else 'not attempted'}" for name, v in _seen.items())
+    lines = [f"{name:18s}{words[v.passed] if v.attempted else 'not attempted'}" for name, v in _seen.items()]
+    return "\n".join(filter(None, [*lines, prediction.progress()]))
 
 
 def __getattr__(name: str) -> Callable[[Callable[..., Any]], Verdict]:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from ddpm_micro.teach.plots import Picture, show
+from ddpm_micro.teach.plots import STYLE, Picture, show
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -98,7 +99,8 @@ def slider(
     if len(values) < 2 or not 0 <= start < len(values):
         raise ValueError(f"expected at least 2 values and start among them, got {len(values)} and start={start}")
     texts = tuple(f"{value} {unit}".strip() for value in values)
-    strip = FrameStrip(label, texts, tuple(show(draw(value), describe(value)) for value in values), start)
+    with plt.rc_context(STYLE):
+        strip = FrameStrip(label, texts, tuple(show(draw(value), describe(value)) for value in values), start)
     return strip if os.environ.get("DDPM_MICRO_SLIDERS") == "frames" else _live(strip)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy import ndimage
 
 from ddpm_micro import metrics
 from ddpm_micro.schedule import NoiseSchedule
@@ -41,11 +42,11 @@ def samples(samples: np.ndarray, truth: np.ndarray, *, data_range: float) -> Fra
     exact = np.linspace(1, len(samples), 200)
 
     def draw(k: int) -> Figure:
-        figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
         for ax, title, image in zip(axes, (f"mean of {k}", "truth"), (means[k], truth)):
-            ax.imshow(image, cmap="gray", vmin=0, vmax=data_range)
+            ax.imshow(image, vmin=0, vmax=data_range)
             ax.set(title=title, xticks=[], yticks=[])
-        axes[2].plot(exact, start + 10 * np.log10(2 * exact / (exact + 1)), "--", color="#0072B2", label="if exact")
+        axes[2].plot(exact, start + 10 * np.log10(2 * exact / (exact + 1)), "--", color="C2", label="if exact")
         axes[2].plot(counts, list(psnr.values()), ".-", color="0.6", label="these samples")
         axes[2].plot(k, psnr[k], "o", color="black", ms=9)
         axes[2].set(xlabel="samples averaged, K", ylabel="PSNR in dB", title=f"{psnr[k]:.2f} dB")
@@ -75,12 +76,12 @@ def photons(light: np.ndarray) -> FrameStrip | VBox:
     psnr = {n: metrics.psnr(n * light, frame, data_range=n) for n, frame in counts.items()}
 
     def draw(n: int) -> Figure:
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.4), layout="constrained", width_ratios=(3, 4))
-        left.imshow(counts[n], cmap="gray", vmin=0, vmax=n)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.4), width_ratios=(3, 4))
+        left.imshow(counts[n], vmin=0, vmax=n)
         for side, mark in ((-3, ">"), (len(light[0]) + 2, "<")):
-            left.plot(side, row, mark, color="#D55E00", clip_on=False)
+            left.plot(side, row, mark, color="C1", clip_on=False)
         left.set(title=f"PSNR {psnr[n]:.1f} dB", xticks=[], yticks=[], xlim=(-0.5, light.shape[1] - 0.5))
-        right.plot(counts[n][row], ".", color="#D55E00", markersize=5, label="counted")
+        right.plot(counts[n][row], ".", color="C1", markersize=5, label="counted")
         right.plot(n * light[row], color="black", label="expected")
         top = max(1.6 * n, 1.05 * counts[n][row].max())
         right.set(xlabel="pixel in the marked row", ylabel="photons", ylim=(-0.04 * top, top))
@@ -112,10 +113,10 @@ def timestep(x0: np.ndarray, schedule: NoiseSchedule) -> FrameStrip | VBox:
 
     def draw(step: str) -> Figure:
         t = steps[step]
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained", width_ratios=(4, 3))
-        left.imshow(signal_rate[t + 1] * x0 + noise_rate[t + 1] * eps, cmap="gray", vmin=-2, vmax=2)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.6), width_ratios=(4, 3))
+        left.imshow(signal_rate[t + 1] * x0 + noise_rate[t + 1] * eps, vmin=-2, vmax=2)
         left.set(title="clean" if t < 0 else f"after step {t}", xticks=[], yticks=[])
-        for name, rate, style, color in (("image", signal_rate, "-", "black"), ("noise", noise_rate, "--", "#D55E00")):
+        for name, rate, style, color in (("image", signal_rate, "-", "black"), ("noise", noise_rate, "--", "C1")):
             right.plot(np.arange(-1, T), rate, style, color=color, label=f"{rate[t + 1]:.2f} times the {name}")
             right.plot(t, rate[t + 1], "o", color=color)
         right.set(xlabel="step t", ylabel="factor", ylim=(-0.04, 1.35), yticks=[0, 0.5, 1])
@@ -148,13 +149,19 @@ def plane(schedule: NoiseSchedule, point: tuple[float, float]) -> FrameStrip | V
         return np.array([signal_rate, noise_rate]), np.array([-noise_rate, signal_rate])
 
     def draw(t: int) -> Figure:
-        figure, ax = plt.subplots(figsize=(4.8, 4.6), layout="constrained")
-        for axis, name, style in zip(axes_at(t), ("$x_t$", "$v$"), ("-", "--"), strict=True):
+        figure, ax = plt.subplots(figsize=(4.8, 4.6))
+        along, across = axes_at(t)
+        for axis, name, style in zip((along, across), ("$x_t$", "$v$"), ("-", "--"), strict=True):
             foot = (point @ axis) * axis
-            ax.plot(*np.outer([-1.3, 1.3], axis).T, style, color="#0072B2")
-            ax.annotate(name, 1.42 * axis, color="#0072B2", fontsize=14, ha="center", va="center")
-            ax.plot(*np.array([point, foot]).T, ":", color="black")
-            ax.plot(*foot, "s", color="#0072B2", markersize=8)
+            ax.plot(*np.outer([-1.3, 1.3], axis).T, style, color="C2")
+            ax.annotate(name, 1.42 * axis, color="C2", fontsize=14, ha="center", va="center")
+            if name == "$x_t$":  # the pixel may be anywhere on this line; a small square marks the right angle
+                ax.plot(*np.array([foot - 4 * across, foot + 4 * across]).T, ":", color="black")
+                corner = np.array([foot + 0.1 * along, foot + 0.1 * (along + across), foot + 0.1 * across])
+                ax.plot(*corner.T, color="black", linewidth=0.8)
+            else:
+                ax.plot(*np.array([point, foot]).T, ":", color="0.6")
+            ax.plot(*foot, "s", color="C2", markersize=8)
         ax.plot(*point, "o", color="black", markersize=9)
         for line in (ax.axhline, ax.axvline):
             line(0, color="0.7", linewidth=0.8, zorder=0)
@@ -199,7 +206,7 @@ def crop(
         raise ValueError(
             f"expected {windows} windows of {side} px to fit into {height} x {width} px; take a smaller side"
         )
-    top, grey = (height - side) // 2, {"cmap": "gray", "vmin": 0, "vmax": np.percentile(truth, 99.8)}
+    top, grey = (height - side) // 2, {"vmin": 0, "vmax": np.percentile(truth, 99.8)}
     lefts = np.linspace(0, width - side, windows).round().astype(int).tolist()
 
     def window(image: np.ndarray, left: int) -> np.ndarray:
@@ -209,9 +216,9 @@ def crop(
         return metrics.psnr(window(truth, left), window(image, left), data_range=data_range)
 
     def draw(left: int) -> Figure:
-        figure, axes = plt.subplot_mosaic("AAA;BCD", figsize=(7.2, 4.7), layout="constrained", height_ratios=(4, 5))
+        figure, axes = plt.subplot_mosaic("AAA;BCD", figsize=(7.2, 4.7), height_ratios=(4, 5))
         axes["A"].imshow(noisy, **grey)
-        axes["A"].add_patch(plt.Rectangle((left, top), side - 1, side - 1, fill=False, color="#D55E00", linewidth=2))
+        axes["A"].add_patch(plt.Rectangle((left, top), side - 1, side - 1, fill=False, color="C1", linewidth=2))
         axes["A"].set_title("one noisy frame")
         for name, title, image in zip("BC", ("noisy", "restored"), (noisy, restored), strict=True):
             axes[name].imshow(window(image, left), **grey)
@@ -251,10 +258,10 @@ def trajectory(
     steepness = {n: _steepness(estimates[n - 1]) / _steepness(states[-1]) for n in shown}
 
     def draw(n: int) -> Figure:
-        figure, axes = plt.subplots(1, 2, figsize=(6, 3.3), layout="constrained")
+        figure, axes = plt.subplots(1, 2, figsize=(6, 3.3))
         panels = {"noisy state $x_t$": states, r"denoiser's answer $\hat x_0$": estimates}
         for ax, (title, images) in zip(axes, panels.items()):
-            ax.imshow(images[n - 1], cmap="gray", vmin=vmin, vmax=vmax)
+            ax.imshow(images[n - 1], vmin=vmin, vmax=vmax)
             ax.set(title=title, xticks=[], yticks=[])
         return figure
 
@@ -283,10 +290,10 @@ def steps(images: Mapping[int, np.ndarray], truth: np.ndarray, *, vmin: float, v
     steepness = {n: _steepness(images[n]) / _steepness(truth) for n in counts}
 
     def draw(n: int) -> Figure:
-        figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(8.4, 3.1))
         panels = {f"in {n} step{'s' * (n > 1)}": images[n], f"in {most}, same noise": images[most], "truth": truth}
         for ax, (title, image) in zip(axes, panels.items()):
-            ax.imshow(image, cmap="gray", vmin=vmin, vmax=vmax)
+            ax.imshow(image, vmin=vmin, vmax=vmax)
             ax.set(title=title, xticks=[], yticks=[])
         return figure
 
@@ -297,6 +304,44 @@ def steps(images: Mapping[int, np.ndarray], truth: np.ndarray, *, vmin: float, v
         )
 
     return slider("network calls", counts, draw, describe)
+
+
+def compare(images: Mapping[str, np.ndarray], *, vmin: float, vmax: float) -> FrameStrip | VBox:
+    """Two samples and the truth, one at a time and large, so that what differs jumps when the slider moves.
+
+    Two places are marked: A, where the samples differ most from each other, and B, where both differ most from the
+    truth beyond what they differ from each other; both after a little smoothing, so that it is structure and not grain.
+
+    Parameters
+    ----------
+    images : mapping of title to ndarray, shape (H, W)
+        A sample, another one, and the truth, in this order.
+    vmin, vmax : float
+        Values that are black and white.
+    """
+    one, other, truth = (ndimage.gaussian_filter(np.asarray(image, np.float64), 2) for image in images.values())
+    apart = np.abs(one - other)
+    marks = {"A": apart, "B": np.minimum(np.abs(one - truth), np.abs(other - truth)) - apart}
+    inside = np.s_[8:-8, 8:-8]  # a mark at the edge would be cut off
+    places = {name: np.add(np.unravel_index(m[inside].argmax(), m[inside].shape), 8) for name, m in marks.items()}
+
+    def draw(title: str) -> Figure:
+        figure, ax = plt.subplots(figsize=(5.2, 5.4))
+        ax.imshow(images[title], vmin=vmin, vmax=vmax)
+        for name, (row, column) in places.items():
+            ax.add_patch(plt.Circle((column, row), 7, fill=False, color="C1", linewidth=2))
+            ax.annotate(name, (column + 8, row - 6), color="C1", fontsize=14, fontweight="bold")
+        ax.set(title=title, xticks=[], yticks=[])
+        return figure
+
+    def describe(title: str) -> str:
+        at = [
+            f"{name} at row {row}, column {column}: {images[title][row, column]:.3g}"
+            for name, (row, column) in places.items()
+        ]
+        return f"{title.capitalize()}, with two places marked. Grey level of {' and of '.join(at)}."
+
+    return slider("picture", list(images), draw, describe)
 
 
 def _steepness(image: np.ndarray) -> float:
