@@ -91,7 +91,7 @@ def test_a_point_keeps_its_distance_while_the_axes_turn() -> None:
 
 def test_a_trajectory_ends_at_its_image() -> None:
     states = TRUTH + RNG.normal(0, 1, TRUTH.shape) * np.linspace(300, 0, 30)[:, None, None]
-    strip = widgets.trajectory(states, states, vmin=0, vmax=100, frames=5)
+    strip = widgets.trajectory(states, states, NOISY, TRUTH, vmin=0, vmax=100, frames=5)
     assert each_frame_is_another(strip) and strip.texts[0] == "1 of 30" and strip.texts[-1] == "30 of 30"
     likeness = [numbers(picture.alt)[2] for picture in strip.pictures]
     assert likeness == sorted(likeness) and likeness[-1] == 1
@@ -105,3 +105,16 @@ def test_steps_are_compared_with_the_most_and_with_the_truth() -> None:
     away = np.sqrt(np.mean((RESTORED - NOISY) ** 2))
     assert numbers(strip.pictures[0].alt)[2] == pytest.approx(away, rel=0.01)
     assert numbers(strip.pictures[2].alt)[2] == 0 and numbers(strip.pictures[1].alt)[-1] == 100
+
+
+def test_two_samples_are_compared_where_they_differ_and_where_both_are_wrong() -> None:
+    truth = np.full((64, 64), 50.0)
+    one, other = truth.copy(), truth.copy()
+    one[20:25, 40:45] = 90  # the samples differ here ...
+    one[44:49, 20:25] = other[44:49, 20:25] = 10  # ... and are wrong together there
+    strip = widgets.compare({"one": one, "other": other, "truth": truth}, vmin=0, vmax=100)
+    assert each_frame_is_another(strip) and strip.texts == ("one", "other", "truth")
+    *_, a_row, a_column, a, b_row, b_column, b = numbers(strip.pictures[0].alt)
+    assert (
+        (a, b) == (90, 10) and abs(a_row - 22) + abs(a_column - 42) <= 2 and abs(b_row - 46) + abs(b_column - 22) <= 2
+    )

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ddpm_micro import metrics
 from ddpm_micro.schedule import NoiseSchedule
+from ddpm_micro.teach import plots
 from ddpm_micro.teach.slider import FrameStrip, slider
 
 if TYPE_CHECKING:
@@ -239,16 +240,25 @@ def crop(
 
 
 def trajectory(
-    states: np.ndarray, estimates: np.ndarray, *, vmin: float, vmax: float, frames: int = 11
+    states: np.ndarray,
+    estimates: np.ndarray,
+    noisy: np.ndarray,
+    truth: np.ndarray,
+    *,
+    vmin: float,
+    vmax: float,
+    frames: int = 11,
 ) -> FrameStrip | VBox:
-    """From noise to an image: the noisy state beside the denoiser's answer that led to it.
+    """From noise to an image: the noisy state and the denoiser's answer that led to it, over noisy image and truth.
 
     Parameters
     ----------
     states, estimates : ndarray, shape (N, H, W), N >= 2, network values
         x after each step, and x0_hat in that step, as a sampler's callback gets them; the last state is the image.
+    noisy, truth : ndarray, shape (H, W), network values
+        What the denoiser is given as a condition, and what it should find.
     vmin, vmax : float
-        Values that are black and white, in both.
+        Values that are black and white, in all.
     frames : int
         How many of the N steps are shown, evenly spread, with the first and the last.
     """
@@ -258,17 +268,18 @@ def trajectory(
     steepness = {n: _steepness(estimates[n - 1]) / _steepness(states[-1]) for n in shown}
 
     def draw(n: int) -> Figure:
-        figure, axes = plt.subplots(1, 2, figsize=(6, 3.3))
-        panels = {"noisy state $x_t$": states, r"denoiser's answer $\hat x_0$": estimates}
-        for ax, (title, images) in zip(axes, panels.items()):
-            ax.imshow(images[n - 1], vmin=vmin, vmax=vmax)
-            ax.set(title=title, xticks=[], yticks=[])
-        return figure
+        state, answer = states[n - 1], estimates[n - 1]
+        return plots.images(
+            {"state $x_t$": state, r"answer $\hat x_0$": answer, "noisy micrograph": noisy, "truth": truth},
+            vmin=vmin,
+            vmax=vmax,
+        )
 
     def describe(n: int) -> str:
         return (
-            f"After {n} of {steps} steps. Left the noisy state, whose correlation with the final image is "
-            f"{likeness[n]:.2f}; right the denoiser's answer, with edges {steepness[n]:.0%} as steep as the final ones."
+            f"After {n} of {steps} steps. Above the noisy state, whose correlation with the final image is "
+            f"{likeness[n]:.2f}, and the denoiser's answer, with edges {steepness[n]:.0%} as steep as the final ones; "
+            "below the noisy micrograph and the truth."
         )
 
     return slider("steps done", shown, draw, describe, unit=f"of {steps}")

@@ -34,12 +34,12 @@ PREDICTIONS = {
         "Which single answer, from -1 to 1, has the smallest mean squared error over these pixels?",
         {
             0.35: "It is higher: three quarters of the pixels are at 1, and each of them pulls.",
-            0.65: "It is their mean: 76 % of 1 and 24 % of -1.",
+            0.65: "It is their mean: three quarters of 1 and one quarter of -1.",
             0.95: "It is lower. The quarter that is dark lies far away from such an answer, and distances are squared.",
             inf: "1 is right for most pixels. But where it is wrong it is wrong by 2, and squared that is 4. The "
             "best answer is the mean.",
         },
-        right=0.52,
+        right=0.49,
     ),
     "second_of_five": Prediction(
         "The exact denoiser has the least loss. Which of the other four comes second?",
