@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save
+from sphinx.application import Sphinx
+
+from ddpm_micro import simulate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "book" / "_static" / "live"
@@ -21,11 +24,22 @@ MODELS = ROOT / "ddpm_micro" / "weights"
 # In the order of reading. The engine runs in the workers; the page runs on top of it, in the reader's window.
 ENGINE = ("noise", "schedule", "sampler", "scaling", "tiling", "weights", "kernels", "unet", "model")
 FILES = ("bytes", "pixel_size", "tiff_pixels", "tiff", "tiff_write", "png", "image")
+EXAMPLE_SIDE = 96  # pixels
+PAGE = ("pool", "draw", "show", "page")
 
 
 def source(names: tuple[str, ...]) -> str:
     """The named files, one after the other."""
     return "\n".join((SOURCES / f"{name}.js").read_text("utf-8") for name in names)
+
+
+def example(name: str) -> dict[str, object]:
+    """An image of a simulated set that no model was trained on, with its truth, as float16."""
+    side = EXAMPLE_SIDE
+    pairs = simulate.make_pairs(name, 1, size=side, seed=20)
+    low, high = (text(images[0].astype(np.float16).tobytes()) for images in (pairs.low, pairs.high))
+    nm = float(pairs.pixel_size_nm[0])
+    return {"height": side, "width": side, "pixel_size_nm": nm, "low": low, "high": high}
 
 
 def text(data: bytes) -> str:
@@ -59,3 +73,34 @@ def descriptions() -> dict[str, dict]:
     keys = ("unet", "schedule", "prediction", "percentiles")
     sidecars = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(MODELS.glob("*.json"))}
     return {name: {key: sidecar[key] for key in keys} for name, sidecar in sidecars.items()}
+
+
+def scripts() -> dict[str, str]:
+    """The files that the page loads, by name: live.js at once, the weights of a model when it is chosen."""
+    engine = {"worker": source((*ENGINE, "worker")), "kernels": kernels(), "models": descriptions()}
+    examples = {name: example(name) for name in simulate.NAMES}
+    live = [
+        "(() => {",
+        '"use strict";',
+        f"const ENGINE = {json.dumps(engine)};",
+        f"const EXAMPLES = {json.dumps(examples)};",
+        "const WEIGHTS = (window.ddpmMicroWeights = {});",
+        source((*ENGINE, *FILES, *PAGE)),
+        "})();",
+    ]
+    weights = {path.stem: text(half_precision(path)) for path in sorted(MODELS.glob("*.safetensors"))}
+    named = {f"weights_{name}.js": f'ddpmMicroWeights["{name}"] = "{data}";\n' for name, data in weights.items()}
+    return {"live.js": "\n".join(live), **named}
+
+
+def write(app: Sphinx, exception: Exception | None) -> None:
+    if exception is None and app.builder.format == "html":
+        folder = Path(app.outdir) / "_static" / "live"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, script in scripts().items():
+            (folder / name).write_text(script, "utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
