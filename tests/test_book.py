@@ -102,7 +102,13 @@ def visit(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterat
     opened.page.close()
 
 
+def open_results(page: Page) -> None:
+    """Open what is folded until the reader has predicted it."""
+    page.evaluate("document.querySelectorAll('details.predicted').forEach(one => { one.open = true; })")
+
+
 def check_sliders(page: Page, steps: int | None = None) -> None:
+    open_results(page)
     for slider in page.query_selector_all(".frame-strip input[type=range]"):
         slider.focus()
         page.keyboard.press("Home")
@@ -131,6 +137,56 @@ def test_a_page_asks_nobody_else(visit: Visit, site: str) -> None:
 
 def test_every_slider_moves_by_keyboard(visit: Visit) -> None:
     check_sliders(visit.page)
+
+
+def test_every_prediction_opens_its_result_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    page.evaluate("document.querySelectorAll('details.predicted').forEach(one => { one.open = false; })")
+    for box in page.query_selector_all(".prediction"):
+        status = box.query_selector("[role=status]")
+        folded = page.evaluate_handle(
+            "box => { const found = []; let cell = box.closest('.cell').nextElementSibling;"
+            " for (; cell?.classList.contains('cell'); cell = cell.nextElementSibling)"
+            " found.push(...cell.querySelectorAll('details.predicted')); return found; }",
+            box,
+        )
+        opened = "found => found.map(one => one.open)"
+        assert folded.evaluate("found => found.length > 0") and not any(folded.evaluate(opened)), "nothing was folded"
+        if field := box.query_selector("input"):
+            field.focus()
+            page.keyboard.press("Enter")  # nothing written yet
+            assert status.inner_text() == "A number is wanted." and not any(folded.evaluate(opened))
+            page.keyboard.type("2")
+            page.keyboard.press("Enter")
+        else:
+            box.query_selector("button").focus()
+            page.keyboard.press("Enter")
+        assert status.inner_text().startswith("You said: ") and all(folded.evaluate(opened))
+        first = page.locator(".prediction-told").all_inner_texts()
+        box.query_selector("button[value=pass]").focus()
+        page.keyboard.press("Space")
+        assert status.inner_text() == "The result is open below."
+        told = page.locator(".prediction-told").all_inner_texts()
+        assert len(told) == len(first) and told != first  # the new words take the place of the old
+
+
+def test_without_scripts_a_prediction_is_a_question_and_its_result_a_disclosure(browser: Browser, site: str) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(site + CHAPTERS[0])
+    assert page.locator(".prediction li").count() + page.locator(".prediction [role=status]").count() > 0
+    result = page.locator("details.predicted").first
+    assert result.get_attribute("open") is None
+    result.locator("summary").first.click()
+    assert result.get_attribute("open") is not None
+    page.context.close()
+
+
+def test_no_time_was_taken_on_a_machine_that_was_too_busy() -> None:
+    assert "too busy to be timed: run" not in " ".join(
+        text
+        for page in CHAPTERS
+        for text in re.findall(r'class="output stream.*?</pre>', (BOOK / page).read_text("utf-8"), re.DOTALL)
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

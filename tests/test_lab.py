@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from browser import chromium
 from playwright.sync_api import Browser, Page, expect
@@ -39,11 +40,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab over a copy of the notebooks, which it may change; its address."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the notebooks, which JupyterLab may change."""
     folder = tmp_path_factory.mktemp("lab")
     for notebook in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy(notebook, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, folder: Path) -> Iterator[str]:
+    """JupyterLab over that folder; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -81,6 +88,37 @@ def idle(page: Page) -> None:
     expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
 
 
+def run_all(page: Page, address: str, notebook: str) -> None:
+    page.goto(f"{address}/lab/tree/{notebook}.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
+    page.locator(".jp-CodeCell").first.wait_for(timeout=PATIENCE)
+    idle(page)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator('li[data-command="runmenu:run-all"]').click()
+
+
+@pytest.mark.timeout(900)
+def test_a_prediction_is_answered_by_keyboard(browser: Browser, lab: str, folder: Path) -> None:
+    code = 'from ddpm_micro.teach import checks\n\nchecks.predict("{}")'
+    asking = [nbformat.v4.new_code_cell(code.format(name)) for name in ("best_decay", "gain_of_15")]
+    asking.append(nbformat.v4.new_code_cell("print(checks.progress())"))
+    nbformat.write(nbformat.v4.new_notebook(cells=asking), folder / "predict.ipynb")
+    page = browser.new_page(viewport={"width": 1280, "height": 2000})
+    run_all(page, lab, "predict")
+    choice = page.locator(".jp-OutputArea .widget-button", has_text="0.98").first
+    choice.wait_for(timeout=PATIENCE)
+    choice.focus()
+    page.keyboard.press("Space")
+    said = page.locator(".jp-OutputArea .widget-html")
+    expect(said.filter(has_text="You said: 0.98")).to_be_visible(timeout=PATIENCE)
+    page.locator(".jp-OutputArea .widget-text input").focus()
+    page.keyboard.type("12")
+    commit = page.locator(".jp-OutputArea .widget-button", has_text="That is my guess")
+    commit.focus()
+    page.keyboard.press("Space")
+    expect(said.filter(has_text="You said: 12")).to_be_visible(timeout=PATIENCE)
+    page.close()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("chapter", ["02_forward_noising", "07_averaging"])
@@ -88,11 +126,7 @@ def test_a_slider_moves_by_keyboard_and_answers_at_once(
     browser: Browser, lab: str, chapter: str, measured: Callable[[str], None]
 ) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 2000})
-    page.goto(f"{lab}/lab/tree/{chapter}.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
-    page.locator(".jp-CodeCell").first.wait_for(timeout=PATIENCE)
-    idle(page)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator('li[data-command="runmenu:run-all"]').click()
+    run_all(page, lab, chapter)
     handle = page.locator(HANDLE).first
     handle.wait_for(timeout=PATIENCE)
     idle(page)
