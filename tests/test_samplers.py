@@ -227,3 +227,21 @@ def test_noise_is_a_function_of_seed_and_number() -> None:
 def test_mistakes_are_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_euler_steps_along_straight_paths_are_ddim() -> None:
+    """Flow matching in the schedule's units: x_t over the sum of its rates lies on (1 - s) x0 + s eps (chapter 6)."""
+
+    def share_of_noise(t: int) -> tuple[float, float]:
+        signal_rate = SCHEDULE.alpha_bar(t).sqrt().item()
+        noise_rate = (1 - signal_rate**2) ** 0.5
+        return noise_rate / (signal_rate + noise_rate), signal_rate + noise_rate
+
+    visited = [*SCHEDULE.timesteps(10).tolist(), -1]
+    x = noise_like(COND.double(), seeded(0)) / share_of_noise(visited[0])[1]
+    for t, before in pairwise(visited):
+        (s, total), (r, _) = share_of_noise(t), share_of_noise(before)
+        velocity = (x - denoiser(x * total, torch.tensor([t]), COND)) / s
+        x = x + (r - s) * velocity
+    by_ddim = sample_ddim(denoiser, SCHEDULE, COND.double(), steps=10, generator=seeded(0))
+    torch.testing.assert_close(x, by_ddim, rtol=0, atol=1e-6)
