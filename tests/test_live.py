@@ -14,7 +14,7 @@ from browser import chromium
 from playwright.sync_api import Browser, Page
 
 from ddpm_micro.checkpoint import load_model, save_model, shipped_models
-from ddpm_micro.intensity import Percentiles
+from ddpm_micro.intensity import Percentiles, faulty_pixels
 from ddpm_micro.model import Model
 from ddpm_micro.noise import noise_like, seeded
 from ddpm_micro.restore import restore
@@ -102,21 +102,41 @@ def test_schedule_is_that_of_python(engine: Engine, schedule: object) -> None:
         np.testing.assert_array_equal(came, schedule.timesteps(count))
 
 
-SPOT = np.zeros((60, 50))
-SPOT[30, 20] = 1e5
+def faulty(kind: str) -> np.ndarray:
+    """A dim image with the faults of real cameras and of masks."""
+    image = RNG.poisson(20 + 10 * np.sin(np.arange(60) / 5), (50, 60)).astype(np.float64)
+    if kind == "hot":
+        image[[3, 30, 44], [0, 20, 59]] = 60_000
+    elif kind == "dead line":
+        image[17] = -4000
+    elif kind == "mask":
+        image[20:, 35:] = 0
+    elif kind == "bead":
+        image += 2e4 * np.exp(-((np.mgrid[-20:30, -20:40] / 6.0) ** 2).sum(0))
+        image = np.minimum(image, 4095)
+    elif kind == "border":
+        image[:, :12] = 33.5
+    elif kind == "few values":
+        image = RNG.integers(0, 4, (50, 60)).astype(np.float64)
+    elif kind == "constant":
+        image = np.full((8, 8), 0.1)
+    return image
 
 
-@pytest.mark.parametrize(
-    "image",
-    [RNG.poisson(20, (37, 53)), RNG.normal(-3e4, 10, (9, 1)), np.full((8, 8), 0.1), SPOT + RNG.poisson(5, SPOT.shape)],
-    ids=["dim", "column", "constant", "spot"],
-)
-def test_scaling_is_that_of_python(engine: Engine, image: np.ndarray) -> None:
-    percentiles = {"low": 1.0, "high": 99.9, "smoothing_px": 1.5}
-    body = "const s = fitScaling(a, b, c, d); return [[s.offset, s.scale]];"
-    (came,) = engine(body, image.astype(np.float64), *image.shape, percentiles)
-    right = Percentiles(**percentiles).fit(image)
-    np.testing.assert_allclose(came, [right.offset, right.scale], rtol=1e-9)
+@pytest.mark.parametrize("kind", ["none", "hot", "dead line", "mask", "bead", "border", "few values", "constant"])
+def test_scaling_is_that_of_python(engine: Engine, kind: str) -> None:
+    image, percentiles = faulty(kind), {"low": 1.0, "high": 99.9, "smoothing_px": 1.5}
+    mask, scaled, values, grey = engine(
+        """const s = fitScaling(a, b, c, d), values = toValues(s, b, c);
+        return [s.faulty, [s.offset, s.scale], values, toGrey(s, values.map((v) => v + 1))];""",
+        image, *image.shape, percentiles,
+    )  # fmt: skip
+    right_values, right = Percentiles(**percentiles).values(image)
+    np.testing.assert_array_equal(mask.reshape(image.shape), faulty_pixels(image))
+    np.testing.assert_allclose(scaled, [right.offset, right.scale], rtol=1e-9)
+    np.testing.assert_allclose(values.reshape(image.shape), right_values, atol=1e-5)
+    np.testing.assert_allclose(grey.reshape(image.shape), right.invert(right_values.astype(np.float64) + 1), rtol=1e-5)
+    assert mask.any() == (kind not in {"none", "few values"})
 
 
 @pytest.mark.parametrize(("side", "tile"), [(192, 192), (193, 192), (512, 192), (1024, 192), (57, 16)])
@@ -208,7 +228,7 @@ def test_samples_are_those_of_restore(engine: Engine, name: str, shape: tuple[in
         engine.load(LIVE.MODELS / name, file)
         results = engine(
             """const r = makeRestoration(model, a, b, c), samples = [0, 1].map((k) => r.sample(d, k));
-            const { mean, std } = meanAndStd(samples, r.scaling), grey = (x) => x.map((v) => v * r.scaling.scale + r.scaling.offset);
+            const { mean, std } = meanAndStd(samples, r.scaling), grey = (x) => toGrey(r.scaling, x);
             return [...samples.map(grey), mean, std, grey(r.posteriorMean(d))];""",
             image, *shape, seed,
         )  # fmt: skip

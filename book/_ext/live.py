@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "book" / "_static" / "live"
 MODELS = ROOT / "ddpm_micro" / "weights"
 # In the order of reading. The engine runs in the workers; the page runs on top of it, in the reader's window.
-ENGINE = ("noise", "schedule", "sampler", "scaling", "tiling", "weights", "kernels", "unet", "model")
+ENGINE = ("noise", "schedule", "sampler", "faulty", "scaling", "tiling", "weights", "kernels", "unet", "model")
 FILES = ("bytes", "pixel_size", "tiff_pixels", "tiff", "tiff_write", "png", "image")
 EXAMPLE_SIDE = 96  # pixels
 PAGE = ("pool", "draw", "show", "page")

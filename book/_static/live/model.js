@@ -27,7 +27,7 @@ function makeModel(kernels, weights, description) {
 // `callWindow()` is called after each call of the network on one window.
 function makeRestoration(model, grey, height, width, callWindow = () => {}) {
   const scaling = model.fit(grey, height, width);
-  const cond = Float32Array.from(grey, (value) => (value - scaling.offset) / scaling.scale);
+  const cond = toValues(scaling, height, width);
   const denoise = tiled(
     (...window) => {
       const x0Hat = model.denoise(...window);

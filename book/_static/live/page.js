@@ -104,7 +104,11 @@ async function showImage(image, current) {
   state.image.scaling = scaling;
   const { offset, scale } = scaling;
   const nm = image.pixelSizeNm ? `, ${+image.pixelSizeNm.toPrecision(4)} nm a pixel` : "";
-  const words = `${image.name}: ${image.width} × ${image.height} pixels${nm}`;
+  const faults = scaling.faulty.reduce((sum, one) => sum + one, 0);
+  const kept = faults
+    ? `; ${faults} pixels stand far apart (hot, dead, saturated or masked) and are kept as they were`
+    : "";
+  const words = `${image.name}: ${image.width} × ${image.height} pixels${nm}${kept}`;
   const toShades = (grey) => shades(grey, offset + BLACK * scale, offset + WHITE * scale);
   drawImage(part("image"), toShades(image.grey), image, `The noisy image, ${words}`);
   part("image-words").textContent = words;
@@ -165,7 +169,6 @@ async function start() {
     run.began = performance.now();
     const whileCurrent = (action) => (...news) => current() && action(...news); // prettier-ignore
     const hear = {
-      scaling: () => {},
       window: () => progress(run),
       step: ({ step, t, x, x0Hat }) => {
         run.steps[step] = { t, x: shades(x, -2.5, 2.5), x0Hat: shades(x0Hat, BLACK, WHITE) };

@@ -19,10 +19,9 @@ function startWorker(code) {
 }
 
 // Restore an image: the one-call mean first, then the samples, each by the next worker that is free. What comes is handed to
-// `hear.window()`, `hear.scaling(scaling)`, `hear.step(news)`, `hear.mean(x0)` and `hear.sample(k, x0)`.
+// `hear.window()`, `hear.step(news)`, `hear.mean(x0)` and `hear.sample(k, x0)`.
 async function restoreInWorkers(workers, image, { samples, seed }, hear) {
-  const [{ scaling }] = await Promise.all(workers.map((worker) => worker.ask("image", image)));
-  hear.scaling(scaling);
+  await Promise.all(workers.map((worker) => worker.ask("image", image)));
   const news = (data) => hear[data.news](data);
   let next = -1; // the number of the next sample; before the first comes the mean
   const work = async (worker) => {

@@ -35,11 +35,11 @@ function meanAndStd(samples, scaling) {
   const mean = new Float64Array(size);
   const deviations = new Float64Array(size);
   samples.forEach((sample, k) => {
+    const grey = toGrey(scaling, sample);
     for (let i = 0; i < size; i++) {
-      const grey = sample[i] * scaling.scale + scaling.offset;
-      const before = grey - mean[i];
+      const before = grey[i] - mean[i];
       mean[i] += before / (k + 1);
-      deviations[i] += before * (grey - mean[i]);
+      deviations[i] += before * (grey[i] - mean[i]);
     }
   });
   const std = deviations.map((sum) => (samples.length > 1 ? Math.sqrt(sum / (samples.length - 1)) : NaN));

@@ -19,7 +19,7 @@ const answers = {
   },
   image({ grey, height, width }) {
     restoration = makeRestoration(model, grey, height, width, () => postMessage({ news: "window" }));
-    return { scaling: restoration.scaling };
+    return {};
   },
   mean({ seed }) {
     return { x0: restoration.posteriorMean(seed) };
