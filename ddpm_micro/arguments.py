@@ -64,7 +64,8 @@ def of_a_pair(min_side: int = 1) -> Callable[[Callable[..., float]], Callable[..
             truth, image = checked_pair(truth, image, min_side=min_side)
             if "data_range" in options:
                 options["data_range"] = checked_positive(options["data_range"], "data_range")
-            return float(formula(truth, image, **options))
+            with np.errstate(divide="ignore"):  # equal images have a PSNR of infinity
+                return float(formula(truth, image, **options))
 
         return measure
 

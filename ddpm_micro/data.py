@@ -85,8 +85,9 @@ class PairedPatches:
             top, left = rng.integers(height - self.patch + 1), rng.integers(width - self.patch + 1)
             window = slice(top, top + self.patch), slice(left, left + self.patch)
             symmetry, gain = int(rng.integers(8)), np.float32(rng.uniform(*BRIGHTNESS))
-            for batch, image in ((x0, self.x0[item]), (cond, self.cond[item])):
-                batch.append((dihedral(image[window], symmetry) + 1) * gain - 1)
+            patches = augment(self.x0[item][window], self.cond[item][window], symmetry % 4, symmetry >= 4)
+            for batch, image in zip((x0, cond), patches):
+                batch.append((image + 1) * gain - 1)
         return _stack(x0), _stack(cond)
 
     def centres(self, most: int) -> tuple[Tensor, Tensor]:
@@ -101,10 +102,12 @@ class PairedPatches:
         return _stack(x0), _stack(cond)
 
 
-def dihedral(image: np.ndarray, symmetry: int) -> np.ndarray:
-    """One of the eight symmetries of the square: ``symmetry % 4`` quarter turns, then a flip if it is 4 or more."""
-    turned = np.rot90(image, symmetry % 4)
-    return turned[:, ::-1] if symmetry >= 4 else turned
+def augment(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Turn both images (H, W) by quarter turns, then flip both left to right if asked to: eight symmetries in all."""
+    x0, cond = np.rot90(x0, turns), np.rot90(cond, turns)
+    if flip:
+        x0, cond = x0[:, ::-1], cond[:, ::-1]
+    return x0, cond
 
 
 def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:

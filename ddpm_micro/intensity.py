@@ -36,6 +36,11 @@ class Scaling:
         return value * self.scale + self.offset
 
 
+def scale_back(mean: Array, std: Array, offset: float, scale: float) -> tuple[Array, Array]:
+    """Mean and spread in network values to grey levels: a mean is stretched and moved, a spread is stretched alone."""
+    return mean * scale + offset, std * scale
+
+
 @dataclass(frozen=True)
 class Percentiles:
     """Puts two percentiles of the smoothed image at -1 and 1.

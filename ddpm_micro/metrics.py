@@ -25,8 +25,8 @@ from ddpm_micro.arguments import of_a_pair, real_array
 from ddpm_micro.resolution import FRC, frc, power_spectrum, resolution, resolution_ratio, spectral_fidelity
 
 __all__ = [
-    "FRC", "SpreadSkill", "coverage", "frc", "mae", "ms_ssim", "mse_of_mean", "nrmse", "pearson", "power_spectrum",
-    "psnr", "resolution", "resolution_ratio", "spectral_fidelity", "spread_skill", "ssim",
+    "FRC", "SpreadSkill", "averaging_bound", "coverage", "frc", "mae", "ms_ssim", "mse_of_mean", "nrmse", "pearson",
+    "power_spectrum", "psnr", "resolution", "resolution_ratio", "spectral_fidelity", "spread_skill", "ssim",
 ]  # fmt: skip
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest to coarsest scale, Wang 2003
@@ -89,7 +89,7 @@ def psnr(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     20.0
     """
     mse = np.mean((image - truth) ** 2)
-    return 10 * np.log10(data_range**2 / mse) if mse else np.inf
+    return 10 * np.log10(data_range**2 / mse)
 
 
 @of_a_pair(min_side=SSIM_TAPS)
@@ -171,6 +171,11 @@ def mse_of_mean(b: float, v: float, k: ArrayLike) -> np.ndarray:
     return b + v / k
 
 
+def averaging_bound(k: float) -> float:
+    """Gain in dB of the mean of k exact samples over one: their errors are MMSE (1 + 1/k) and 2 MMSE."""
+    return 10 * np.log10(2 * k / (k + 1))
+
+
 def spread_skill(truth: ArrayLike, samples: ArrayLike) -> SpreadSkill:
     """Compare the spread of posterior samples with the error of their mean: V/B of MSE_K = B + V/K.
 
@@ -185,13 +190,18 @@ def spread_skill(truth: ArrayLike, samples: ArrayLike) -> SpreadSkill:
     ----------
     truth : array_like, shape (H, W) or (N, H, W)
     samples : array_like, shape (K, H, W) or (K, N, H, W), K >= 2, in the unit of ``truth``
-        K independent draws of each image. Memory beyond the input does not grow with K.
+        K independent draws of each image.
     """
-    truth, mean, variance, draws = _of_samples(truth, samples)
-    v = variance.mean()
-    b = ((mean - truth) ** 2).mean() - v / draws
+    b, v = bias_and_variance(*_of_samples(truth, samples))
     ratio = v / b if b > 0 else (np.inf if v > 0 else np.nan)
     return SpreadSkill(float(b), float(v), float(ratio))
+
+
+def bias_and_variance(truth: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
+    """B and V of `spread_skill`, which checks its arguments."""
+    v = samples.var(axis=0, ddof=1).mean()
+    b = ((samples.mean(axis=0) - truth) ** 2).mean() - v / len(samples)
+    return b, v
 
 
 def coverage(truth: ArrayLike, samples: ArrayLike, level: float) -> float:
@@ -210,24 +220,29 @@ def coverage(truth: ArrayLike, samples: ArrayLike, level: float) -> float:
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, such as 0.9, got {level}")
-    truth, mean, variance, draws = _of_samples(truth, samples)
-    reach = student_t.ppf(0.5 + level / 2, draws - 1) * np.sqrt((1 + 1 / draws) * variance)
-    return float((np.abs(truth - mean) <= reach).mean())
+    truth, samples = _of_samples(truth, samples)
+    return float(share_within(truth, samples, student_t.ppf(0.5 + level / 2, len(samples) - 1)))
 
 
-def _of_samples(truth: ArrayLike, samples: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """The truth, mean and variance of the samples at each pixel, and how many there are."""
+def share_within(truth: np.ndarray, samples: np.ndarray, factor: float) -> float:
+    """Share of the pixels whose truth lies within ``factor`` standard deviations of the mean of the samples.
+
+    The truth scatters as one more sample does, and the mean of K samples scatters too: V + V/K in all.
+    """
+    sd = np.sqrt(1 + 1 / len(samples)) * samples.std(axis=0, ddof=1)
+    return (np.abs(truth - samples.mean(axis=0)) <= factor * sd).mean()
+
+
+def _of_samples(truth: ArrayLike, samples: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and samples as finite arrays that fit together; the samples in float64."""
     truth, samples = real_array(truth, "truth"), real_array(samples, "samples")
     if truth.ndim not in (2, 3) or truth.size == 0 or samples.shape[1:] != truth.shape:
         raise ValueError(
             "samples: expected (K, H, W) with truth (H, W), or (K, N, H, W) with truth (N, H, W), "
             f"got {samples.shape} with truth {truth.shape}; put the samples on the first axis"
         )
-    draws = len(samples)
-    if draws < 2:
-        raise ValueError(f"samples: expected K >= 2 to know their variance, got {draws}; draw more samples")
-    with np.errstate(invalid="ignore"):  # infinities of both signs are reported below
-        mean = samples.mean(axis=0, dtype=np.float64)
-    if not (np.isfinite(truth).all() and np.isfinite(mean).all()):
+    if len(samples) < 2:
+        raise ValueError(f"samples: expected K >= 2 to know their variance, got {len(samples)}; draw more samples")
+    if not (np.isfinite(truth).all() and np.isfinite(samples).all()):
         raise ValueError("truth, samples: expected finite values, got NaN or infinity; replace or crop them")
-    return truth, mean, sum((draw - mean) ** 2 for draw in samples) / (draws - 1), draws
+    return truth, samples.astype(np.float64)

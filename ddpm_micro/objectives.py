@@ -31,6 +31,13 @@ REACH = 2  # pixels: a hidden pixel takes the value of one up to this far away, 
 
 
 def loss(
+    output: Output, schedule: NoiseSchedule, prediction: str, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor
+) -> Tensor:
+    """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14)."""
+    return error(output, schedule, prediction, x0, cond, t, eps).square().mean()
+
+
+def weighted_loss(
     output: Output,
     schedule: NoiseSchedule,
     prediction: str,
@@ -38,14 +45,18 @@ def loss(
     cond: Tensor,
     t: Tensor,
     eps: Tensor,
-    weight: Tensor | float = 1.0,
+    weight: Tensor,
 ) -> Tensor:
-    """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14).
+    """`loss` with a weight for the squared errors of each item, of shape (B, 1, 1, 1)."""
+    return (weight * error(output, schedule, prediction, x0, cond, t, eps).square()).mean()
 
-    ``weight`` multiplies the squared errors; of shape (B, 1, 1, 1), it gives each item its own.
-    """
+
+def error(
+    output: Output, schedule: NoiseSchedule, prediction: str, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor
+) -> Tensor:
+    """What the network answers to ``x0``, noised to step t, less what it should answer, shape (B, 1, H, W)."""
     x_t = q_sample(schedule, x0, t, eps)
-    return (weight * (output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)).square()).mean()
+    return output(x_t, t, cond) - target(schedule, x0, t, eps, prediction)
 
 
 def loss_weight(schedule: NoiseSchedule, prediction: str, t: Tensor) -> Tensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from ddpm_micro.calibrate import Calibration, why_no_error
+from ddpm_micro.intensity import Scaling, scale_back
 from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.noise import Negated, seeded
 from ddpm_micro.samplers import SAMPLERS
@@ -137,34 +140,48 @@ def restore(
 
     settings = {"samples": samples, "antithetic": antithetic, "sampler": sampler, "steps": steps}
     scales = []  # grey levels per network value of each plane
-    moments = np.zeros((2, *np.shape(image)))  # running mean, and sum of squared deviations from it (Welford 1962)
-    mean, deviations = (part.reshape(-1, height, width) for part in moments)
+    moments = np.empty((2, *np.shape(image)), np.float32)
+    mean, std = (part.reshape(-1, height, width) for part in moments)
     kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
+
+    def draw(plane: int, cond: Tensor, scaling: Scaling) -> Iterator[np.ndarray]:
+        """The samples of a plane one by one, as network values."""
+        for first in range(0, samples, batch_size):
+            numbers = range(first, min(first + batch_size, samples))
+            drawn = sample(
+                denoiser,
+                model.schedule,
+                cond.expand(len(numbers), -1, -1, -1),
+                steps=steps,
+                generator=[noise(k) for k in numbers],
+                callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
+            )
+            for k, x0 in zip(numbers, drawn[:, 0].cpu().double().numpy(), strict=True):
+                if kept is not None:
+                    kept[k, plane] = scaling.invert(x0)
+                yield x0
+
     with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
         for plane, (cond, scaling) in enumerate(planes):
             scales.append(scaling.scale)
-            for first in range(0, samples, batch_size):
-                numbers = range(first, min(first + batch_size, samples))
-                drawn = sample(
-                    denoiser,
-                    model.schedule,
-                    cond.expand(len(numbers), -1, -1, -1),
-                    steps=steps,
-                    generator=[noise(k) for k in numbers],
-                    callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
-                )
-                for k, x0 in zip(numbers, scaling.invert(drawn[:, 0].cpu().double().numpy()), strict=True):
-                    before = x0 - mean[plane]
-                    mean[plane] += before / (k + 1)
-                    deviations[plane] += before * (x0 - mean[plane])
-                    if kept is not None:
-                        kept[k, plane] = x0
-    freedom = samples if antithetic else samples - 1
-    std = np.sqrt(moments[1] / freedom) if samples > 1 else np.full_like(moments[1], np.nan)
+            with np.errstate(invalid="ignore"):  # one sample has no spread: 0 / 0 is NaN
+                values = running_mean_std(draw(plane, cond, scaling))
+            mean[plane], std[plane] = scale_back(*values, scaling.offset, scaling.scale)
+    if antithetic:
+        std *= np.sqrt((samples - 1) / samples)
     all_samples = None if kept is None else kept.reshape(samples, *np.shape(image))
     error = None
     if why_no_error(model.calibration, settings) is None:
         scale = np.reshape(scales, (-1, 1, 1)) if np.ndim(image) == 3 else scales[0]
-        error = (scale * model.calibration.expected_error(std / scale)).astype(np.float32)
-    results = moments[0].astype(np.float32), std.astype(np.float32), all_samples, error
-    return Restoration(*results, calibration=model.calibration, settings=settings)
+        error = (scale * model.calibration.expected_error(moments[1] / scale)).astype(np.float32)
+    return Restoration(*moments, all_samples, error, calibration=model.calibration, settings=settings)
+
+
+def running_mean_std(samples: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation in one pass, two images in memory whatever their number (Welford 1962)."""
+    mean, deviations = 0.0, 0.0
+    for k, sample in enumerate(samples, start=1):
+        before = sample - mean
+        mean = mean + before / k
+        deviations = deviations + before * (sample - mean)  # of squares from the mean so far
+    return mean, np.sqrt(deviations / (k - 1))

@@ -59,8 +59,7 @@ class NoiseSchedule:
 
     def snr(self, t: Tensor | int) -> Tensor:
         """Signal-to-noise ratio alpha_bar_t / (1 - alpha_bar_t), float64, of images with unit power."""
-        alpha_bar = self.alpha_bar(t)
-        return alpha_bar / (1 - alpha_bar)
+        return snr(self.alpha_bar(t))
 
     def timesteps(self, steps: int) -> Tensor:
         """``steps`` steps from noise to image: descending int64, evenly spaced, the first is T - 1.
@@ -73,10 +72,23 @@ class NoiseSchedule:
         ValueError
             If ``steps`` is not in 1..T: a step the network never trained on cannot be sampled.
         """
-        T = self.num_train_timesteps
-        if not 1 <= steps <= T:
-            raise ValueError(f"expected steps in 1..{T}, the number the schedule was built with, got {steps}")
-        return torch.from_numpy(np.round(T - np.arange(steps) * (T / steps)).astype(np.int64) - 1)
+        if not 1 <= steps <= self.num_train_timesteps:
+            raise ValueError(
+                f"expected steps in 1..{self.num_train_timesteps}, the number the schedule was built with, got {steps}"
+            )
+        return trailing_timesteps(self, steps)
+
+
+def snr(alpha_bar: Tensor) -> Tensor:
+    """Signal-to-noise ratio of an image of unit power: the variance of the image over that of the noise."""
+    return alpha_bar / (1 - alpha_bar)
+
+
+def trailing_timesteps(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """The evenly spaced steps of `NoiseSchedule.timesteps`, which checks their number."""
+    T = schedule.num_train_timesteps
+    on_paper = T - np.arange(steps) * (T / steps)  # T, T - T/steps, ..., T/steps
+    return torch.from_numpy(np.round(on_paper)).long() - 1
 
 
 def cosine_schedule(num_train_timesteps: int = 200, s: float = 8e-3) -> NoiseSchedule:
@@ -165,10 +177,18 @@ def to_x0(schedule: NoiseSchedule, output: Tensor, x_t: Tensor, t: Tensor, predi
     clipping keeps it in bounds. v and x0 have no such division and are exact at every t.
     """
     check_prediction(prediction)
+    if prediction == "v":
+        return v_to_x0(schedule, output, x_t, t)
     signal_rate, noise_rate = rates(schedule, t, x_t)
     if prediction == "eps":
         return (x_t - noise_rate * output) / signal_rate
-    return output if prediction == "x0" else signal_rate * x_t - noise_rate * output
+    return output
+
+
+def v_to_x0(schedule: NoiseSchedule, v: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """The clean image of a v output: x_t and v are image and noise, turned by one angle, and are turned back."""
+    signal_rate, noise_rate = rates(schedule, t, x_t)
+    return signal_rate * x_t - noise_rate * v
 
 
 def to_eps(schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from ddpm_micro.checkpoint import load_model, save_model
@@ -25,7 +25,7 @@ from ddpm_micro.device import choose_precision
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model, check_method
 from ddpm_micro.noise import seeded
-from ddpm_micro.objectives import care_loss, draw_t_eps, loss, loss_weight, n2v_loss, quick_estimate
+from ddpm_micro.objectives import care_loss, draw_t_eps, loss_weight, n2v_loss, quick_estimate, weighted_loss
 from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
 from ddpm_micro.schedule import check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
@@ -167,7 +167,8 @@ def fit(
         if config.method == "n2v":
             return n2v_loss(output, schedule, cond, generator)
         t, eps = draw_t_eps(schedule, x0, generator)
-        return loss(output, schedule, prediction, x0, cond, t, eps, loss_weight(schedule, prediction, t).to(x0))
+        weight = loss_weight(schedule, prediction, t).to(x0)
+        return weighted_loss(output, schedule, prediction, x0, cond, t, eps, weight)
 
     step, log, seconds = 0, [], 0.0
     if state:
@@ -296,9 +297,16 @@ def _warmed_up_ema(decay: float) -> Callable[..., None]:
     """Averaging that forgets quickly at first: over a tenth of the steps so far, until that is ``decay``'s length."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        get_ema_multi_avg_fn(min(decay, (1 + int(count)) / (10 + int(count))))(averaged, current, count)
+        reached = min(decay, (1 + int(count)) / (10 + int(count)))
+        for average, now in zip(averaged, current, strict=True):
+            average.copy_(ema_update(average, now, reached))
 
     return update
+
+
+def ema_update(average: Tensor, current: Tensor, decay: float) -> Tensor:
+    """The average after one more step: mostly what it was, and a little of the weights of now."""
+    return decay * average + (1 - decay) * current
 
 
 def _info(

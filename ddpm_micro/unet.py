@@ -177,8 +177,7 @@ class NoiseEmbedding(nn.Module):
         self.linear = Conv(features, channels, 0)
 
     def forward(self, noise_level: Tensor) -> Tensor:
-        angle = noise_level.float()[:, None] * self.frequencies + self.phases
-        return SILU_GAIN * F.silu(self.linear(math.sqrt(2) * torch.cos(2 * math.pi * angle)))
+        return mp_silu(self.linear(fourier_features(noise_level.float(), self.frequencies, self.phases)))
 
 
 class Block(nn.Module):
@@ -223,6 +222,16 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v)
         y = y.transpose(-1, -2).reshape(batch, channels, height, width)
         return mp_sum(x, self.proj, y)
+
+
+def fourier_features(level: Tensor, frequencies: Tensor, phases: Tensor) -> Tensor:
+    """Waves of the noise level, (B,) -> (B, features), each of mean square 1 over all phases (eq. 75)."""
+    return math.sqrt(2) * torch.cos(2 * math.pi * (level[:, None] * frequencies + phases))
+
+
+def mp_silu(x: Tensor) -> Tensor:
+    """SiLU that keeps the magnitude of normally distributed input (eq. 81)."""
+    return F.silu(x) / 0.596
 
 
 def mp_sum(x: Tensor, branch: Conv, y: Tensor, gain: float = 1.0) -> Tensor:

@@ -104,7 +104,11 @@ STUDENTS = [
     ("residual_block", "noise level ignored", lambda x, scale, f, g: residual(x, 1, f, g)),
     ("augment", "only x0", lambda x, c, n, flip: (np.rot90(x, n)[:, ::-1] if flip else np.rot90(x, n), c)),
     ("augment", "flip first", lambda x, c, n, flip: tuple(np.rot90(np.fliplr(i) if flip else i, n) for i in (x, c))),
-    ("augment", "flip first", lambda x, c, n, flip: tuple(np.flipud(np.rot90(i, n)) for i in (x, c))),
+    (
+        "augment",
+        "top to bottom",
+        lambda x, c, n, flip: tuple(np.rot90(i, n)[::-1] if flip else np.rot90(i, n) for i in (x, c)),
+    ),
     ("learning_rate", "below zero", lambda k, n, peak, w: peak * np.minimum((k + 1) / w, np.cos(np.pi * k / n))),
     ("learning_rate", "no peak", lambda k, n, peak, w: np.minimum((k + 1) / w, half_cosine(k, n))),
     ("learning_rate", "brackets", lambda k, n, peak, w: peak * np.minimum(k + 1 / w, half_cosine(k, n))),

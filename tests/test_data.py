@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddpm_micro.data import BRIGHTNESS, PairedPatches, dihedral, read_pairs
+from ddpm_micro.data import BRIGHTNESS, PairedPatches, augment, read_pairs
 from ddpm_micro.files import tiff
 from ddpm_micro.intensity import Percentiles
 
@@ -41,9 +41,11 @@ def test_augmentation_changes_patches() -> None:
     assert 0.9 * BRIGHTNESS[1] / BRIGHTNESS[0] < ratio <= 1.01 * BRIGHTNESS[1] / BRIGHTNESS[0]
 
 
-def test_dihedral_gives_eight_different_images() -> None:
+def test_augment_gives_eight_different_images_and_treats_both_alike() -> None:
     image = np.arange(9).reshape(3, 3)
-    assert len({dihedral(image, k).tobytes() for k in range(8)}) == 8
+    seen = [augment(image, image + 10, turns, flip) for turns in range(4) for flip in (False, True)]
+    assert len({x0.tobytes() for x0, _ in seen}) == 8
+    assert all((cond == x0 + 10).all() for x0, cond in seen)
 
 
 def test_an_epoch_shows_every_image_once_in_a_new_order() -> None:

@@ -19,9 +19,10 @@ from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.model import Model
 from ddpm_micro.noise import seeded
+from ddpm_micro.objectives import loss
 from ddpm_micro.schedule import cosine_schedule, q_sample
 from ddpm_micro.simulate import make_pairs
-from ddpm_micro.train import TrainConfig, _warmed_up_ema, draw_t_eps, fit, loss, validate
+from ddpm_micro.train import TrainConfig, _warmed_up_ema, draw_t_eps, fit, validate
 from ddpm_micro.unet import UNetConfig
 
 TINY = TrainConfig(

@@ -9,12 +9,12 @@ from ddpm_micro.unet import Block, NoiseEmbedding
 
 
 def test_receptive_field_is_what_the_gradient_says() -> None:
-    kernels, strides = checks.EXERCISES["receptive_field"].inputs()
+    kernels, strides = checks.EXERCISES["receptive_field"].inputs()[0]
     layers = nn.Sequential(*(nn.Conv1d(1, 1, k, stride=s) for k, s in zip(kernels, strides, strict=True))).double()
     x = torch.randn(1, 1, 200, dtype=torch.float64, requires_grad=True)
     layers(x)[0, 0, 3].backward()
     reached = x.grad[0, 0].nonzero()
-    assert checks.EXERCISES["receptive_field"].answer(kernels, strides) == int(reached.max() - reached.min()) + 1
+    assert checks.answer("receptive_field")(kernels, strides) == int(reached.max() - reached.min()) + 1
 
 
 def test_fourier_features_are_those_of_the_network() -> None:
@@ -22,7 +22,7 @@ def test_fourier_features_are_those_of_the_network() -> None:
     embedding, level, seen = NoiseEmbedding(5, 8), torch.linspace(-1, 2, 7), []
     embedding.linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     embedding(level)
-    answer = checks.EXERCISES["fourier_features"].answer
+    answer = checks.answer("fourier_features")
     torch.testing.assert_close(answer(level, embedding.frequencies, embedding.phases), seen[0])
 
 
@@ -31,7 +31,7 @@ def test_residual_block_is_that_of_the_network() -> None:
     block, x, embed = Block(6, 6, 4).eval(), torch.randn(2, 6, 8, 8), torch.randn(2, 4)
     nn.init.constant_(block.modulation_gain, 0.3)
     scale = 1 + block.modulation(embed, gain=0.3)[:, :, None, None]
-    y = checks.EXERCISES["residual_block"].answer(x, scale, block.conv_0, block.conv_1)
+    y = checks.answer("residual_block")(x, scale, block.conv_0, block.conv_1)
     expected = block(x, embed)
     torch.testing.assert_close(y / y.square().mean(1, keepdim=True).sqrt(), expected, rtol=5e-4, atol=1e-5)
     assert y.square().mean().sqrt().item() == pytest.approx(1, rel=0.15)

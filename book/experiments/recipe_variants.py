@@ -167,12 +167,12 @@ def residual(seed: int) -> Iterator[None]:
         return at_once(trained, trained.schedule, cond)
 
     def loss(output, schedule, prediction, x0, cond, *others):
-        return objectives.loss(output, schedule, prediction, (x0 - estimate(cond)) / scale, cond, *others)
+        return objectives.weighted_loss(output, schedule, prediction, (x0 - estimate(cond)) / scale, cond, *others)
 
     def sample(denoiser, schedule, cond, **options):
         return estimate(cond) + scale * sample_dpmpp_2m(denoiser, schedule, cond, **options)
 
-    with mock.patch.object(train, "loss", loss), mock.patch.dict(restore.SAMPLERS, {"dpmpp_2m": sample}):
+    with mock.patch.object(train, "weighted_loss", loss), mock.patch.dict(restore.SAMPLERS, {"dpmpp_2m": sample}):
         yield
 
 

@@ -108,6 +108,22 @@ def _grid(size: int) -> tuple[int, int]:
     return (size + 2 * margin) * FINE, margin
 
 
+def poisson_gaussian(
+    photons: np.ndarray, gain: float, offset: float, read_noise: float, rng: np.random.Generator
+) -> np.ndarray:
+    """One frame, neither rounded nor saturated: photons are counted, electronics add noise, both are amplified.
+
+    ``photons`` and ``read_noise`` are in photo-electrons, ``offset`` and the result in grey levels.
+    """
+    electrons = rng.poisson(photons) + rng.normal(0, read_noise, photons.shape)
+    return gain * electrons + offset
+
+
+def average_frames(sd: float, n: int) -> float:
+    """Standard deviation of the mean of n frames with independent noise: the variance is divided by n."""
+    return sd / np.sqrt(n)
+
+
 def expose(photons: np.ndarray, camera: Camera, rng: np.random.Generator, *, frames: int = 1) -> np.ndarray:
     """Mean of ``frames`` camera frames.
 
@@ -127,15 +143,18 @@ def expose(photons: np.ndarray, camera: Camera, rng: np.random.Generator, *, fra
     """
     if frames < 1:
         raise ValueError(f"expected frames >= 1, got {frames}")
-    electrons = rng.poisson(frames * photons) / frames
     if camera.read_noise > 0:
-        electrons = electrons + rng.normal(0, camera.read_noise / np.sqrt(frames), photons.shape)
+        read_noise = frames * average_frames(camera.read_noise, frames)  # of the sum of all frames
+        electrons = poisson_gaussian(frames * photons, 1, 0, read_noise, rng) / frames
+    else:
+        electrons = rng.poisson(frames * photons) / frames
     if camera.smoothing_px > 0:
         electrons = gaussian_filter(electrons, camera.smoothing_px)
     if camera.blotch_noise > 0:
         blotches = gaussian_filter(rng.normal(0, 1, photons.shape), camera.blotch_px, mode="wrap")
         # Blurring white noise leaves a standard deviation of 1 / (2 sqrt(pi) width).
-        electrons = electrons + camera.blotch_noise / np.sqrt(frames) * 2 * np.sqrt(np.pi) * camera.blotch_px * blotches
+        blotch_noise = average_frames(camera.blotch_noise, frames)
+        electrons = electrons + blotch_noise * 2 * np.sqrt(np.pi) * camera.blotch_px * blotches
     grey = camera.gain * electrons + camera.offset
     steps = np.round(grey * frames) / frames
     return np.clip(steps, 0, 2**camera.bits - 1).astype(np.float32)

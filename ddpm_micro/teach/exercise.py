@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import html
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,66 +55,86 @@ class Exercise:
     Attributes
     ----------
     answer : callable
-        The right function.
+        The right function, the package's own wherever it has one.
     inputs : callable
-        Returns the arguments to try it on, the same every time.
+        Returns the arguments of each trial, the same every time. No two mistakes agree in all trials.
     mistakes : mapping of name to (callable, str)
         Usual wrong functions, and a sentence that tells what is wrong with each.
     hint : str
     picture : callable, optional
-        ``picture(expected, came)``, each a list of arrays, draws both where the form is right and the values are not.
-    also : (callable, str), optional
-        Returns other arguments to try it on, and a sentence for a function that is right on the first alone.
+        ``picture(expected, came)``, each a list of arrays, draws both where the shape is right and the values are not.
+    shown : tuple of callables
+        What `solution` prints, if that is not ``answer`` alone.
     """
 
     answer: Callable[..., Any]
-    inputs: Callable[[], tuple]
+    inputs: Callable[[], Sequence[tuple]]
     mistakes: Mapping[str, tuple[Callable[..., Any], str]]
     hint: str
     picture: Callable[[list[np.ndarray], list[np.ndarray]], Picture] | None = None
-    also: tuple[Callable[[], tuple], str] | None = None
+    shown: tuple[Callable[..., Any], ...] = ()
+
+    def right(self, *arguments: Any) -> Any:
+        """The right answer to arguments in the order of the exercise."""
+        return self.answer(**dict(zip(inspect.signature(self.answer).parameters, arguments, strict=True)))
+
+    def solution(self) -> str:
+        """The source of the right function, as a student would write it, and where the package has it."""
+        return "\n\n\n".join(_source(function) for function in self.shown or (self.answer,))
 
     def check(self, student: Callable[..., Any]) -> Verdict:
         """Compare; whatever ``student`` does, this answers and does not raise."""
-        given = self.inputs()
-        try:
-            came = student(*given)
-        except Exception as error:  # the student's code may do anything
-            return Verdict(False, f"Your function stopped with {type(error).__name__}: {error}")
-        if came is None:
-            return Verdict(False, "Not attempted yet: the function returns nothing.", attempted=False)
-        expected = _parts(self.answer(*self.inputs()))
-        try:
-            parts = _parts(came)
-        except (TypeError, ValueError, RuntimeError):
-            return Verdict(False, f"Expected numbers, got {type(came).__name__}.")
-        if len(parts) > 3 and len(expected) == 1 and expected[0].ndim == 1:
-            kind = type(came).__name__
-            return Verdict(False, f"Expected one array or tensor, got a {kind} of {len(parts)} things; convert it.")
-        problem = _form(expected, parts)
-        if problem:
-            return Verdict(False, problem)
-        if not _same(_parts(given), _parts(self.inputs())):
-            return Verdict(False, "The function changes its inputs; work on copies, since the caller needs them again.")
-        if _same(expected, parts):
-            if self.also and not self._right_also(student):
-                return Verdict(False, self.also[1])
+        results, expected = [], [_parts(self.right(*given)) for given in self.inputs()]
+        for number, given in enumerate(self.inputs()):
+            try:
+                came = student(*given)
+            except Exception as error:  # the student's code may do anything
+                return Verdict(False, f"Your function stopped with {type(error).__name__}: {error}")
+            if came is None:
+                return Verdict(False, "Not attempted yet: the function returns nothing.", attempted=False)
+            try:
+                parts = _parts(came)
+            except (TypeError, ValueError, RuntimeError):
+                return Verdict(False, f"Expected numbers, got {type(came).__name__}.")
+            if len(parts) > 3 and len(expected[number]) == 1 and expected[number][0].ndim == 1:
+                kind = type(came).__name__
+                return Verdict(False, f"Expected one array or tensor, got a {kind} of {len(parts)} things; convert it.")
+            problem = _form(expected[number], parts)
+            if problem:
+                return Verdict(False, problem)
+            if not _same(_parts(given), _parts(self.inputs()[number])):
+                return Verdict(
+                    False, "The function changes its inputs; work on copies, since the caller needs them again."
+                )
+            results.append(parts)
+        if _all_same(expected, results):
             return Verdict(True, "Your answer agrees with the package's own.")
-        picture = self.picture(expected, parts) if self.picture else None
+        picture = self.picture(expected[0], results[0]) if self.picture else None
         for name, (wrong, sentence) in self.mistakes.items():
-            if _same(_parts(wrong(*self.inputs())), parts):
+            if _all_same([_parts(wrong(*given)) for given in self.inputs()], results):
                 return Verdict(False, sentence, mistake=name, picture=picture)
-        worst = max(float(np.abs(a - b).max()) for a, b in zip(expected, parts, strict=True))
+        off = [float(np.abs(a - b).max()) for e, came in zip(expected, results) for a, b in zip(e, came, strict=True)]
         return Verdict(
-            False, f"The form is right, the values are not: they differ by up to {worst:.3g}.", picture=picture
+            False, f"The shape is right, the values are not: they differ by up to {max(off):.3g}.", picture=picture
         )
 
-    def _right_also(self, student: Callable[..., Any]) -> bool:
-        inputs, _ = self.also
-        try:
-            return _same(_parts(self.answer(*inputs())), _parts(student(*inputs())))
-        except Exception:  # the student's code may do anything
-            return False
+
+def _source(function: Callable[..., Any]) -> str:
+    """The lines of a function that a student would write: no type hints, docstring or checks of arguments."""
+    function = inspect.unwrap(function)
+    bare = ", ".join(inspect.signature(function).parameters)
+    lines = inspect.getsource(function).splitlines()
+    tree = ast.parse("\n".join(lines)).body[0]
+    body = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    while isinstance(body[0], ast.If) and isinstance(body[0].body[0], ast.Raise):
+        body = body[1:]
+    module = function.__module__
+    where = f"# from {module}\n" if not module.startswith("ddpm_micro.teach") else ""
+    return f"{where}def {function.__name__}({bare}):\n" + "\n".join(lines[body[0].lineno - 1 :])
+
+
+def _all_same(a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -> bool:
+    return all(_same(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _parts(value: Any) -> list[np.ndarray]:

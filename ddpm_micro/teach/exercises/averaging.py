@@ -6,48 +6,26 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ddpm_micro import metrics
+from ddpm_micro.restore import running_mean_std
 from ddpm_micro.teach import plots
 from ddpm_micro.teach.exercise import Exercise
 
 
-def _samples_inputs() -> tuple:
+def _samples_inputs() -> list[tuple]:
     """Four samples of a filament that agree on where it is but for a pixel, and on its brightness at one end only."""
     rng = np.random.default_rng(0)
     row, column = np.mgrid[:12, :12]
     places, brightness = rng.normal(6, 0.7, 4), rng.uniform(0.3, 1.7, 4)
     shape = [np.exp(-((row - place) ** 2) / 4) * (1 + (b - 1) * column / 11) for place, b in zip(places, brightness)]
-    return ([20 * image + rng.normal(5, 1, image.shape) for image in shape],)
+    others = list(rng.normal(3, 2, (7, 5, 8)))
+    return [([20 * image + rng.normal(5, 1, image.shape) for image in shape],), (others,)]
 
 
-def running_mean_std_answer(samples: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation in one pass, two images in memory whatever their number (Welford 1962)."""
-    mean, deviations = 0.0, 0.0
-    for k, sample in enumerate(samples, start=1):
-        before = sample - mean
-        mean = mean + before / k
-        deviations = deviations + before * (sample - mean)
-    return mean, np.sqrt(deviations / (k - 1))
-
-
-def averaging_bound_answer(k: float) -> float:
-    """Gain in dB of the mean of k exact samples over one: their errors are MMSE (1 + 1/k) and 2 MMSE."""
-    return 10 * np.log10(2 * k / (k + 1))
-
-
-def spread_skill_answer(truth: np.ndarray, samples: np.ndarray) -> float:
-    """V/B: variance of a sample over the error of the mean of infinitely many; 1 for an exact posterior."""
-    v = samples.var(axis=0, ddof=1).mean()
-    b = ((samples.mean(axis=0) - truth) ** 2).mean() - v / len(samples)
+def spread_skill(truth: np.ndarray, samples: np.ndarray) -> float:
+    """V/B, 1 for an exact posterior."""
+    b, v = metrics.bias_and_variance(truth, samples)
     return v / b
-
-
-def coverage_answer(truth: np.ndarray, samples: np.ndarray, factor: float) -> float:
-    """Share of pixels whose truth is within ``factor`` standard deviations of the mean of the samples.
-
-    The truth scatters as one more sample does, and the mean of K scatters too: V + V/K in all.
-    """
-    sd = np.sqrt(1 + 1 / len(samples)) * samples.std(axis=0, ddof=1)
-    return (np.abs(truth - samples.mean(axis=0)) <= factor * sd).mean()
 
 
 def _running(samples: Iterable[np.ndarray], square: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> tuple:
@@ -70,15 +48,24 @@ def _within(factor: float, distance: np.ndarray, sd: np.ndarray) -> float:
     return (distance <= factor * sd).mean()
 
 
-def _coverage_inputs() -> tuple:
-    rng = np.random.default_rng(0)
-    middle = rng.normal(0, 1, (48, 48))
-    return middle + rng.normal(0, 1, middle.shape), middle + rng.normal(0, 1, (5, *middle.shape)), 1.2
+def _posterior(seed: int, count: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A truth and samples that are drawn alike, but for some bias; the spread differs from pixel to pixel."""
+    rng = np.random.default_rng(seed)
+    middle, sd = rng.normal(1, 1, shape), rng.uniform(0.3, 2, shape)
+    return middle + sd * rng.normal(0.2, 1, shape), middle + sd * rng.normal(0, 1, (count, *shape))
+
+
+def _spread_skill_inputs() -> list[tuple]:
+    return [_posterior(0, 4, (8, 8)), _posterior(1, 7, (9, 5))]
+
+
+def _coverage_inputs() -> list[tuple]:
+    return [(*_posterior(0, 5, (48, 48)), 1.2), (*_posterior(1, 3, (40, 50)), 0.7)]
 
 
 EXERCISES = {
     "running_mean_std": Exercise(
-        running_mean_std_answer,
+        running_mean_std,
         _samples_inputs,
         {
             "divided by n": (
@@ -111,16 +98,16 @@ EXERCISES = {
         _spread_picture,
     ),
     "averaging_bound": Exercise(
-        averaging_bound_answer,
-        lambda: (15,),
+        metrics.averaging_bound,
+        lambda: [(15,), (4,)],
         {
             "camera frames": (
                 lambda k: 10 * np.log10(k),
                 "This is the gain of k camera frames, which differ in noise alone; samples differ in what is unknown.",
             ),
-            "upside down": (lambda k: -averaging_bound_answer(k), "The sign is wrong: a smaller error is a gain."),
+            "upside down": (lambda k: -metrics.averaging_bound(k), "The sign is wrong: a smaller error is a gain."),
             "20 for 10": (
-                lambda k: 2 * averaging_bound_answer(k),
+                lambda k: 2 * metrics.averaging_bound(k),
                 "A factor 20 is for amplitudes; squared errors take 10.",
             ),
             "natural logarithm": (
@@ -139,15 +126,15 @@ EXERCISES = {
         "One exact sample has squared error 2 MMSE, the mean of k has MMSE (1 + 1/k).",
     ),
     "spread_skill": Exercise(
-        spread_skill_answer,
-        lambda: (np.zeros((8, 8)), np.random.default_rng(0).normal(0.5, 1, (4, 8, 8))),
+        spread_skill,
+        _spread_skill_inputs,
         {
             "not corrected": (
                 lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x.mean(axis=0) - truth) ** 2).mean(),
                 "The error of the mean of K still holds V/K of the samples' own variance; take that off to get B.",
             ),
             "upside down": (
-                lambda truth, x: 1 / spread_skill_answer(truth, x),
+                lambda truth, x: 1 / spread_skill(truth, x),
                 "This is B/V; spread over skill is V/B.",
             ),
             "divided by n": (
@@ -171,9 +158,10 @@ EXERCISES = {
             ),
         },
         "V is the mean variance of the samples; the mean of K has the error B + V/K.",
+        shown=(metrics.bias_and_variance, spread_skill),
     ),
     "coverage": Exercise(
-        coverage_answer,
+        metrics.share_within,
         _coverage_inputs,
         {
             "mean taken as exact": (
@@ -189,7 +177,7 @@ EXERCISES = {
                 "A truth far below the mean counts as covered; take the absolute difference.",
             ),
             "outside": (
-                lambda truth, x, f: 1 - coverage_answer(truth, x, f),
+                lambda truth, x, f: 1 - metrics.share_within(truth, x, f),
                 "This is the share outside; the share inside was asked for.",
             ),
             "divided by n": (
@@ -201,7 +189,7 @@ EXERCISES = {
                 "Two things: the standard deviation needs n - 1 (ddof=1), and the mean scatters too: V + V/K.",
             ),
             "per cent": (
-                lambda truth, x, f: 100 * coverage_answer(truth, x, f),
+                lambda truth, x, f: 100 * metrics.share_within(truth, x, f),
                 "This is in per cent; a share from 0 to 1 was asked for.",
             ),
             "one interval for all": (

@@ -7,20 +7,20 @@ from ddpm_micro.teach.exercise import Exercise
 BYTES_PER_WEIGHT = 20  # weight, gradient, AdamW's two averages and the averaged weight, 4 bytes each
 
 
-def training_memory_answer(weights: int, per_pixel: float, batch: int, side: int) -> float:
+def training_memory(weights: int, per_pixel: float, batch: int, side: int) -> float:
     """Bytes that training takes: 20 for each weight, and the activations of a batch of square patches."""
     return BYTES_PER_WEIGHT * weights + per_pixel * batch * side**2
 
 
-def camera_hours_answer(frames: int, megapixels: float, samples: int, steps: int, seconds_per_call: float) -> float:
+def camera_hours(frames: int, megapixels: float, samples: int, steps: int, seconds_per_call: float) -> float:
     """Hours of computing for a series, given the seconds of one network call for one megapixel."""
     return frames * megapixels * samples * steps * seconds_per_call / 3600
 
 
 EXERCISES = {
     "training_memory": Exercise(
-        training_memory_answer,
-        lambda: (1_000_000, 3000.0, 8, 64),
+        training_memory,
+        lambda: [(1_000_000, 3000.0, 8, 64), (300_000, 900.0, 5, 48)],
         {
             "weights alone": (
                 lambda weights, per_pixel, batch, side: 4 * weights + per_pixel * batch * side**2,
@@ -46,8 +46,8 @@ EXERCISES = {
         "Five numbers of 4 bytes for each weight; per_pixel bytes for each of batch * side**2 pixels.",
     ),
     "camera_hours": Exercise(
-        camera_hours_answer,
-        lambda: (28_800, 4.2, 15, 10, 5.0),
+        camera_hours,
+        lambda: [(28_800, 4.2, 15, 10, 5.0), (700, 1.7, 6, 25, 0.8)],
         {
             "one sample": (
                 lambda frames, megapixels, samples, steps, seconds: frames * megapixels * steps * seconds / 3600,

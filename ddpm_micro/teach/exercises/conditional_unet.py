@@ -12,28 +12,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.unet import Conv
+from ddpm_micro.unet import Conv, fourier_features, mp_silu
 
 Layer = Callable[[Tensor], Tensor]
 
 
-def _features_inputs() -> tuple:
-    generator = torch.Generator().manual_seed(0)
-    frequencies, phases = torch.randn(6, generator=generator), torch.rand(6, generator=generator)
-    return torch.tensor([-1.0, 0.0, 0.7, 2.0]), frequencies, phases
+def _features_inputs() -> list[tuple]:
+    trials = []
+    for seed, levels in enumerate(([-1.0, 0.0, 0.7, 2.0], [0.3, -0.6, 1.4])):
+        generator = torch.Generator().manual_seed(seed)
+        frequencies, phases = torch.randn(6, generator=generator), torch.rand(6, generator=generator)
+        trials.append((torch.tensor(levels), frequencies, phases))
+    return trials
 
 
-def _block_inputs() -> tuple:
+def _block_inputs() -> list[tuple]:
     """Activations of unit magnitude, and two convolutions that keep it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        x, scale = torch.randn(2, 6, 8, 8), 1 + 0.3 * torch.randn(2, 6, 1, 1)
-        conv_0, conv_1 = Conv(6, 6, 3).requires_grad_(False), Conv(6, 6, 3).requires_grad_(False)
-    # As plain functions, since the comparison of inputs passes over these.
-    return x, scale, lambda y: conv_0(y), lambda y: conv_1(y)
+    trials = []
+    for seed, channels in ((0, 6), (1, 4)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            x, scale = torch.randn(2, channels, 8, 8), 1 + 0.3 * torch.randn(2, channels, 1, 1)
+            convs = [Conv(channels, channels, 3).requires_grad_(False) for _ in range(2)]
+        trials.append((x, scale, *(conv.forward for conv in convs)))
+    return trials
 
 
-def receptive_field_answer(kernels: Sequence[int], strides: Sequence[int]) -> int:
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     """Width in pixels of what one output of a stack of layers can depend on."""
     width, jump = 1, 1  # jump: pixels of the image between neighbours of the present layer
     for kernel, stride in zip(kernels, strides, strict=True):
@@ -42,15 +47,10 @@ def receptive_field_answer(kernels: Sequence[int], strides: Sequence[int]) -> in
     return width
 
 
-def fourier_features_answer(level: Tensor, frequencies: Tensor, phases: Tensor) -> Tensor:
-    """Waves of the noise level, (B,) -> (B, features), each of mean square 1 over all phases."""
-    return math.sqrt(2) * torch.cos(2 * math.pi * (level[:, None] * frequencies + phases))
-
-
-def residual_block_answer(x: Tensor, scale: Tensor, conv_0: Layer, conv_1: Layer) -> Tensor:
+def residual_block(x: Tensor, scale: Tensor, conv_0: Layer, conv_1: Layer) -> Tensor:
     """`ddpm_micro.unet.Block` where input and output have the same channels, before its last normalisation."""
-    y = conv_0(F.silu(x) / 0.596)
-    y = conv_1(F.silu(scale * y) / 0.596)
+    y = conv_0(mp_silu(x))
+    y = conv_1(mp_silu(scale * y))
     return (0.7 * x + 0.3 * y) / math.sqrt(0.7**2 + 0.3**2)
 
 
@@ -78,8 +78,8 @@ def _block(
 
 EXERCISES = {
     "receptive_field": Exercise(
-        receptive_field_answer,
-        lambda: ([3, 5, 2, 3, 2, 3, 3], [1, 1, 2, 1, 2, 1, 1]),
+        receptive_field,
+        lambda: [([3, 5, 2, 3, 2, 3, 3], [1, 1, 2, 1, 2, 1, 1]), ([5, 4, 3, 6, 1], [2, 1, 3, 2, 1])],
         {
             "strides left out": (
                 lambda kernels, strides: _summed(kernels, [1] * len(kernels)),
@@ -102,18 +102,18 @@ EXERCISES = {
                 "The strides are added; two layers of stride 2 make a step of 2 x 2 = 4 pixels, three of 8.",
             ),
             "whole kernels": (
-                lambda kernels, strides: receptive_field_answer([kernel + 1 for kernel in kernels], strides),
+                lambda kernels, strides: receptive_field([kernel + 1 for kernel in kernels], strides),
                 "A whole kernel is added for each layer; one of its pixels is there already, so it adds kernel - 1.",
             ),
             "begins at 0": (
-                lambda kernels, strides: receptive_field_answer(kernels, strides) - 1,
+                lambda kernels, strides: receptive_field(kernels, strides) - 1,
                 "One short: without any layer an output sees 1 pixel, itself.",
             ),
         },
         "Keep two numbers: the width so far, from 1, and the pixels between neighbours, from 1. Which changes first?",
     ),
     "fourier_features": Exercise(
-        fourier_features_answer,
+        fourier_features,
         _features_inputs,
         {
             "no 2 pi": (
@@ -125,22 +125,22 @@ EXERCISES = {
                 "The phase is not multiplied by 2 pi; it is a part of a turn, so it belongs within the brackets.",
             ),
             "no phase": (
-                lambda level, f, phases: fourier_features_answer(level, f, 0 * phases),
+                lambda level, f, phases: fourier_features(level, f, 0 * phases),
                 "The phases are left out: then all waves are at their crest at level 0, where they say the same.",
             ),
             "no root of 2": (
-                lambda level, f, phases: fourier_features_answer(level, f, phases) / math.sqrt(2),
+                lambda level, f, phases: fourier_features(level, f, phases) / math.sqrt(2),
                 "The factor sqrt(2) is missing: the mean square of a cosine is 1/2, and 1 is wanted.",
             ),
             "sine": (
-                lambda level, f, phases: fourier_features_answer(level, f, phases - 0.25),
+                lambda level, f, phases: fourier_features(level, f, phases - 0.25),
                 "This is the sine. With phases at random it would serve as well, but the check wants the cosine.",
             ),
         },
         "level[:, None] has the shape (B, 1); times frequencies, shape (F,), it is (B, F).",
     ),
     "residual_block": Exercise(
-        residual_block_answer,
+        residual_block,
         _block_inputs,
         {
             "plain sum": (
@@ -176,10 +176,11 @@ EXERCISES = {
                 "The scale comes after the second SiLU; it belongs before, where it decides how strongly SiLU bends.",
             ),
             "noise level ignored": (
-                lambda x, scale, conv_0, conv_1: residual_block_answer(x, torch.ones_like(scale), conv_0, conv_1),
+                lambda x, scale, conv_0, conv_1: residual_block(x, torch.ones_like(scale), conv_0, conv_1),
                 "scale is not used: the block does not know the noise level.",
             ),
         },
         "First y, in two lines; each takes a SiLU, divides it by 0.596 and convolves. Then the sum with x.",
+        shown=(mp_silu, residual_block),
     ),
 }  # fmt: skip

@@ -6,20 +6,16 @@ import torch
 
 from ddpm_micro import intensity, schedule, simulate
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.teach.exercises.inputs import SCHEDULE, T, mixed
+from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, T, mixed, others
 from ddpm_micro.teach.exercises.pictures import beside
 
 
-def _q_sample_inputs() -> tuple:
-    """Cell membranes three times, 32 px, for a step with little noise, one with about half, one with much."""
+def _q_sample_inputs() -> list[tuple]:
+    """Cell membranes three times, 32 px, for little noise, about half and much; and other images."""
     high = simulate.make_pairs("zebrafish", 1, size=32, seed=7).high[0]
     x0 = torch.from_numpy(intensity.Percentiles().fit(high).apply(high)).float().repeat(3, 1, 1, 1)
-    return SCHEDULE, x0, torch.tensor(T), torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-
-
-def snr_answer(alpha_bar: torch.Tensor) -> torch.Tensor:
-    """Signal-to-noise ratio of an image of unit power: variance of the image over that of the noise."""
-    return alpha_bar / (1 - alpha_bar)
+    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+    return [(SCHEDULE, x0, torch.tensor(T), eps), (OTHER, *others(1), torch.tensor(OTHER_T), *others(1, seed=1))]
 
 
 EXERCISES = {
@@ -52,8 +48,8 @@ EXERCISES = {
         picture=beside(*(f"t = {t}" for t in T)),
     ),
     "snr": Exercise(
-        snr_answer,
-        lambda: (SCHEDULE.alphas_cumprod[[5, 20, 35, 45]],),
+        schedule.snr,
+        lambda: [(SCHEDULE.alphas_cumprod[[5, 20, 35, 45]],), (torch.tensor([0.9, 0.62, 0.31]),)],
         {
             "amplitudes": (
                 lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).sqrt(),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddpm_micro.simulate.microscope import render
+from ddpm_micro import metrics
+from ddpm_micro.simulate.microscope import average_frames, poisson_gaussian, render
 from ddpm_micro.simulate.specimens import microtubules
 from ddpm_micro.teach.exercise import Exercise
 from ddpm_micro.teach.exercises.pictures import beside
 
 SIZE, PIXEL_NM = 48, 25
-GAIN, OFFSET, READ_NOISE = 2.0, 50.0, 4.0
 
 
 def _light() -> np.ndarray:
@@ -20,32 +20,19 @@ def _light() -> np.ndarray:
     return light / light.max()
 
 
-def _camera_inputs() -> tuple:
-    return 20 * _light() + 1, GAIN, OFFSET, READ_NOISE, np.random.default_rng(0)
+def _camera_inputs() -> list[tuple]:
+    light = _light()
+    return [
+        (20 * light + 1, 2.3, 47.0, 3.1, np.random.default_rng(0)),
+        (90 * light[:20, :31] + 3, 0.7, 12.0, 1.7, np.random.default_rng(1)),
+    ]
 
 
-def _psnr_inputs() -> tuple:
-    truth = 20 * _light()
-    return truth, np.random.default_rng(0).poisson(truth).astype(float), 20.0
-
-
-def poisson_gaussian_answer(
-    photons: np.ndarray, gain: float, offset: float, read_noise: float, rng: np.random.Generator
-) -> np.ndarray:
-    """One frame in grey levels: photons are counted, electronics add their noise, both are amplified."""
-    electrons = rng.poisson(photons) + rng.normal(0, read_noise, photons.shape)
-    return gain * electrons + offset
-
-
-def psnr_answer(truth: np.ndarray, image: np.ndarray, data_range: float) -> float:
-    """Peak signal-to-noise ratio in dB; `ddpm_micro.metrics.psnr` is the same with its arguments checked."""
-    mse = np.mean((image - truth) ** 2)
-    return 10 * np.log10(data_range**2 / mse)
-
-
-def average_frames_answer(sd: float, n: int) -> float:
-    """Standard deviation of the mean of n frames: the variance is divided by n."""
-    return sd / np.sqrt(n)
+def _psnr_inputs() -> list[tuple]:
+    """Images that are not only noisier but also brighter than the truth, and a range that is not that of either."""
+    truth, rng = 20 * _light(), np.random.default_rng(0)
+    image = rng.poisson(1.1 * truth + 1).astype(float)
+    return [(truth, image, 31.0), (truth[:20, :31] + 2.0, image[:20, :31] - 1.5, 255.0)]
 
 
 def _drawn_first(photons: np.ndarray, gain: float, offset: float, read_noise: float, rng: np.random.Generator):
@@ -55,7 +42,7 @@ def _drawn_first(photons: np.ndarray, gain: float, offset: float, read_noise: fl
 
 EXERCISES = {
     "poisson_gaussian": Exercise(
-        poisson_gaussian_answer,
+        poisson_gaussian,
         _camera_inputs,
         {
             "no shot noise": (
@@ -82,7 +69,7 @@ EXERCISES = {
             ),
             "offset amplified": (
                 lambda photons, gain, offset, read_noise, rng: (
-                    poisson_gaussian_answer(photons, gain, 0, read_noise, rng) + gain * offset
+                    poisson_gaussian(photons, gain, 0, read_noise, rng) + gain * offset
                 ),
                 "The offset is multiplied by the gain; it is in grey levels and is added last.",
             ),
@@ -95,7 +82,7 @@ EXERCISES = {
         picture=beside("a frame"),
     ),
     "psnr": Exercise(
-        psnr_answer,
+        metrics.psnr,
         _psnr_inputs,
         {
             "range not squared": (
@@ -107,27 +94,27 @@ EXERCISES = {
                 "Half of what it should be: with R over the root of the error the factor is 20; 10 is for the squares.",
             ),
             "upside down": (
-                lambda truth, image, data_range: -psnr_answer(truth, image, data_range),
+                lambda truth, image, data_range: -metrics.psnr(truth, image, data_range=data_range),
                 "The sign is wrong: a small error is a high PSNR, so the range stands above the error.",
             ),
             "natural logarithm": (
-                lambda truth, image, data_range: psnr_answer(truth, image, data_range) * np.log(10),
+                lambda truth, image, data_range: metrics.psnr(truth, image, data_range=data_range) * np.log(10),
                 "This is np.log, the natural logarithm; decibels take np.log10.",
             ),
             "range of the image": (
-                lambda truth, image, data_range: psnr_answer(truth, image, image.max() - image.min()),
+                lambda truth, image, data_range: metrics.psnr(truth, image, data_range=np.ptp(image)),
                 "The range is read off the image under test, so that one hot pixel raises the score; use data_range.",
             ),
             "sum of the errors": (
-                lambda truth, image, data_range: psnr_answer(truth, image, data_range) - 10 * np.log10(truth.size),
+                lambda truth, image, data_range: 10 * np.log10(data_range**2 / np.sum((image - truth) ** 2)),
                 "The squared errors are summed; their mean does not depend on the size of the image.",
             ),
         },
         "np.mean((image - truth) ** 2) is the mean squared error; np.log10 is the logarithm.",
     ),
     "average_frames": Exercise(
-        average_frames_answer,
-        lambda: (3.0, 16),
+        average_frames,
+        lambda: [(2.7, 12), (0.8, 5)],
         {
             "divided by n": (
                 lambda sd, n: sd / n,

@@ -6,10 +6,19 @@ from typing import Any
 
 import torch
 
-from ddpm_micro.schedule import cosine_schedule, rates
+from ddpm_micro.schedule import cosine_schedule, linear_schedule, rates
 
 SCHEDULE = cosine_schedule(50)
 T = (3, 20, 40)  # of three items: little noise, about half, much
+
+
+OTHER = linear_schedule(60, 1e-3, 0.15)  # of a second trial, so that nothing is right by chance
+OTHER_T = (2, 17, 31, 55)
+
+
+def others(count: int, seed: int = 0) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(10 + seed)
+    return [torch.randn(4, 1, 5, 7, generator=generator) for _ in range(count)]
 
 
 def images(count: int) -> list[torch.Tensor]:

@@ -6,22 +6,30 @@ import torch
 
 from ddpm_micro import objectives, schedule
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.teach.exercises.inputs import SCHEDULE, T, images, mixed
+from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, T, images, mixed, others
 
 
-def _to_x0_inputs() -> tuple:
-    output, x_t = images(2)
-    return SCHEDULE, output, x_t, torch.tensor(T), "v"
+def _to_x0_inputs() -> list[tuple]:
+    return [(SCHEDULE, *images(2), torch.tensor(T), "v"), (OTHER, *others(2), torch.tensor(OTHER_T), "v")]
 
 
-def _to_eps_inputs() -> tuple:
-    x0, eps = images(2)
-    return SCHEDULE, x0, schedule.q_sample(SCHEDULE, x0, torch.tensor(T), eps), torch.tensor(T)
+def _to_eps_inputs() -> list[tuple]:
+    trials = []
+    for s, (x0, eps), t in ((SCHEDULE, images(2), torch.tensor(T)), (OTHER, others(2), torch.tensor(OTHER_T))):
+        trials.append((s, x0, schedule.q_sample(s, x0, t, eps), t))
+    return trials
 
 
-def _loss_inputs() -> tuple:
-    x0, cond, eps = images(3)
-    return (lambda x_t, t, cond: 0.3 * x_t + 0.2 * cond), SCHEDULE, "v", x0, cond, torch.tensor(T), eps
+def _network(x_t: torch.Tensor, t: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+    return 0.3 * x_t + 0.2 * cond + 0.005 * t.reshape(-1, 1, 1, 1)
+
+
+def _loss_inputs() -> list[tuple]:
+    (x0, cond, eps), (other_x0, other_cond, other_eps) = images(3), others(3)
+    return [
+        (_network, SCHEDULE, "v", x0, cond, torch.tensor(T), eps),
+        (_network, OTHER, "eps", other_x0, other_cond, torch.tensor(OTHER_T), other_eps),
+    ]
 
 
 EXERCISES = {
@@ -43,6 +51,7 @@ EXERCISES = {
             ),
         },
         "x_t and v are the image and the noise, turned by one angle; turn back. No division is needed.",
+        shown=(schedule.v_to_x0,),
     ),
     "to_eps": Exercise(
         schedule.to_eps,
@@ -95,5 +104,6 @@ EXERCISES = {
             ),
         },
         "Noise x0 to step t, call output(x_t, t, cond), and compare it with schedule.target(...).",
+        shown=(objectives.error, objectives.loss),
     ),
 }  # fmt: skip

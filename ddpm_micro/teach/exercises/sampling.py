@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from ddpm_micro import intensity, schedule, simulate
-from ddpm_micro.schedule import NoiseSchedule, q_posterior, rates, to_eps
+from ddpm_micro.samplers import ddim_step, ddpm_step
+from ddpm_micro.schedule import q_posterior, rates, to_eps
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.teach.exercises.inputs import SCHEDULE
+from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, others
 from ddpm_micro.teach.exercises.pictures import beside
 
 T, BEFORE = (15, 32, 45), (5, 20, 38)  # three items: little noise, about half, much; long steps, so that slips are seen
@@ -27,25 +28,15 @@ def _images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, t
     return x0_hat, schedule.q_sample(SCHEDULE, x0_hat, t, eps), t, before, noise
 
 
-def _reverse_inputs() -> tuple:
-    return SCHEDULE, *_images()
+def _reverse_inputs() -> list[tuple]:
+    x0_hat, eps, noise = others(3)
+    t, before = torch.tensor(OTHER_T), torch.tensor((0, 9, 12, 40))
+    x_t = schedule.q_sample(OTHER, x0_hat, t, eps)
+    return [(SCHEDULE, *_images()), (OTHER, x0_hat, x_t, t, before, noise)]
 
 
-def _ddim_inputs() -> tuple:
-    return SCHEDULE, *_images()[:-1]
-
-
-def reverse_step_answer(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any, noise: Any) -> Any:
-    """One ancestral step from t to ``before``: a draw from q(x_before | x_t, x0_hat)."""
-    mean, variance = q_posterior(s, x0_hat, x_t, t, before)
-    return mean + variance.sqrt() * noise
-
-
-def ddim_step_answer(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any) -> Any:
-    """One DDIM step from t to ``before``: take the noise out of x_t, and put less of the same noise back."""
-    eps_hat = to_eps(s, x0_hat, x_t, t)
-    signal_rate, noise_rate = rates(s, before, x_t)
-    return signal_rate * x0_hat + noise_rate * eps_hat
+def _ddim_inputs() -> list[tuple]:
+    return [trial[:-1] for trial in _reverse_inputs()]
 
 
 def _step(s: Any, x0_hat: Any, x_t: Any, t: Any, before: Any, scale: Callable[[Any], Any], noise: Any) -> Any:
@@ -60,7 +51,7 @@ def _mix(s: Any, x0_hat: Any, eps: Any, before: Any, power: int = 1) -> Any:
 
 EXERCISES = {
     "reverse_step": Exercise(
-        reverse_step_answer,
+        ddpm_step,
         _reverse_inputs,
         {
             "no noise": (
@@ -80,7 +71,7 @@ EXERCISES = {
                 "This noises x0_hat afresh and forgets x_t; the posterior weighs both.",
             ),
             "swapped": (
-                lambda s, x0, x, t, b, n: reverse_step_answer(s, x, x0, t, b, n),
+                lambda s, x0, x, t, b, n: ddpm_step(s, x, x0, t, b, n),
                 "You pass x_t where x0_hat belongs; q_posterior takes the clean image first.",
             ),
         },
@@ -88,7 +79,7 @@ EXERCISES = {
         picture=JUMPS,
     ),
     "ddim_step": Exercise(
-        ddim_step_answer,
+        ddim_step,
         _ddim_inputs,
         {
             "stands still": (
@@ -116,8 +107,8 @@ EXERCISES = {
         picture=JUMPS,
     ),
     "timesteps": Exercise(
-        NoiseSchedule.timesteps,
-        lambda: (SCHEDULE, 7),
+        schedule.trailing_timesteps,
+        lambda: [(SCHEDULE, 7), (OTHER, 11)],
         {
             "from T": (
                 lambda s, n: s.timesteps(n) + 1,

@@ -5,42 +5,28 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ddpm_micro.data import dihedral
+from ddpm_micro.data import augment
 from ddpm_micro.teach import plots
 from ddpm_micro.teach.exercise import Exercise
 from ddpm_micro.teach.exercises.pictures import beside
+from ddpm_micro.train import ema_update, learning_rate
 
 
-def augment_answer(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Turn both images by quarter turns, then flip both left to right if asked to."""
-    symmetry = turns + 4 * flip
-    return dihedral(x0, symmetry), dihedral(cond, symmetry)
-
-
-def learning_rate_answer(step: np.ndarray, steps: int, peak: float, warmup: int) -> np.ndarray:
-    """A straight rise over ``warmup`` steps under half a cosine from ``peak`` to 0 over all ``steps``."""
-    return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
-
-
-def ema_update_answer(average: np.ndarray, current: np.ndarray, decay: float) -> np.ndarray:
-    """The average after one more step: mostly what it was, and a little of the weights of now."""
-    return decay * average + (1 - decay) * current
-
-
-def _augment_inputs() -> tuple:
+def _augment_inputs() -> list[tuple]:
     # A bent bar, which looks different after each turn and flip; the condition is the same bar with noise.
     x0 = np.zeros((8, 8))
     x0[1:6, 2], x0[5, 2:5] = 1.0, 1.0
-    return x0, x0 + np.random.default_rng(0).normal(0, 0.2, x0.shape), 1, True
+    cond = x0 + np.random.default_rng(0).normal(0, 0.2, x0.shape)
+    return [(x0.copy(), cond.copy(), turns, flip) for turns, flip in ((1, True), (2, True), (1, False))]
 
 
-def _learning_rate_inputs() -> tuple:
-    return np.arange(0, 1000, 20), 1000, 0.01, 100
+def _learning_rate_inputs() -> list[tuple]:
+    return [(np.arange(0, 1000, 20), 1000, 0.01, 100), (np.arange(0, 300, 7), 300, 0.4, 40)]
 
 
 def _learning_rate_picture(expected: list[np.ndarray], came: list[np.ndarray]) -> plots.Picture:
     figure, ax = plt.subplots(figsize=(4.5, 2.6), layout="constrained")
-    step = _learning_rate_inputs()[0]
+    step = _learning_rate_inputs()[0][0]
     ax.plot(step, expected[0], color="black", label="expected")
     ax.plot(step, came[0], "--", color="#D55E00", label="yours")
     ax.set(xlabel="step", ylabel="learning rate")
@@ -48,14 +34,14 @@ def _learning_rate_picture(expected: list[np.ndarray], came: list[np.ndarray]) -
     return plots.show(figure, alt="The expected learning rate rises and then falls to 0; yours is dashed.")
 
 
-def _ema_inputs() -> tuple:
-    average, current = np.random.default_rng(0).normal(size=(2, 4, 3))
-    return average, current, 0.9
+def _ema_inputs() -> list[tuple]:
+    rng = np.random.default_rng(0)
+    return [(*rng.normal(size=(2, 4, 3)), 0.9), (*rng.normal(size=(2, 5)), 0.75)]
 
 
 EXERCISES = {
     "augment": Exercise(
-        augment_answer,
+        augment,
         _augment_inputs,
         {
             "changes nothing": (
@@ -63,39 +49,48 @@ EXERCISES = {
                 "Nothing has changed: np.rot90 and slicing return a new image, so use what they return.",
             ),
             "only x0": (
-                lambda x0, cond, turns, flip: (dihedral(x0, turns + 4 * flip), cond),
+                lambda x0, cond, turns, flip: (augment(x0, cond, turns, flip)[0], cond),
                 "Only x0 has moved: cond no longer shows the same place, and the pair teaches nothing.",
             ),
             "different turns": (
-                lambda x0, cond, turns, flip: (dihedral(x0, turns + 4 * flip), dihedral(cond, -turns % 4 + 4 * flip)),
+                lambda x0, cond, turns, flip: (
+                    augment(x0, cond, turns, flip)[0],
+                    augment(x0, cond, -turns, flip)[1],
+                ),
                 "x0 and cond are turned differently; pixel for pixel they must show the same place.",
             ),
             "no flip": (
-                lambda x0, cond, turns, flip: (dihedral(x0, turns), dihedral(cond, turns)),
+                lambda x0, cond, turns, flip: augment(x0, cond, turns, False),
                 "Both are turned and neither is flipped; with turns alone four of the eight symmetries are missing.",
             ),
             "flip first": (
                 lambda x0, cond, turns, flip: tuple(np.rot90(i[:, ::-1] if flip else i, turns) for i in (x0, cond)),
-                "You flip first, or top to bottom, or turn the other way; np.rot90(image, turns), then [:, ::-1].",
+                "You flip first and turn then; the exercise turns first: np.rot90(image, turns), then [:, ::-1].",
+            ),
+            "top to bottom": (
+                lambda x0, cond, turns, flip: tuple(
+                    np.flipud(i) if flip else i for i in augment(x0, cond, turns, False)
+                ),
+                "You flip top to bottom; left to right is [:, ::-1], the second axis.",
+            ),
+            "turned the other way": (
+                lambda x0, cond, turns, flip: augment(x0, cond, -turns, flip),
+                "You turn the other way; np.rot90(image, turns) with a positive number turns counter-clockwise.",
             ),
         },
         "np.rot90(image, turns), then image[:, ::-1] if flip; the same for both images.",
         beside("x0", "cond"),
-        also=(
-            lambda: (*_augment_inputs()[:3], False),
-            "With flip=True this is right. With flip=False too both images must be returned, turned and not flipped.",
-        ),
     ),
     "learning_rate": Exercise(
-        learning_rate_answer,
+        learning_rate,
         _learning_rate_inputs,
         {
             "no warm-up": (
-                lambda step, steps, peak, warmup: learning_rate_answer(step, steps, peak, 1),
+                lambda step, steps, peak, warmup: learning_rate(step, steps, peak, 1),
                 "There is no warm-up: the first steps, where the gradient is least to be trusted, have the full rate.",
             ),
             "no peak": (
-                lambda step, steps, peak, warmup: learning_rate_answer(step, steps, 1.0, warmup),
+                lambda step, steps, peak, warmup: learning_rate(step, steps, 1.0, warmup),
                 "The peak is left out: this is the share of it, from 0 to 1. Multiply by peak.",
             ),
             "brackets": (
@@ -137,11 +132,11 @@ EXERCISES = {
         _learning_rate_picture,
     ),
     "ema_update": Exercise(
-        ema_update_answer,
+        ema_update,
         _ema_inputs,
         {
             "rates swapped": (
-                lambda average, current, decay: ema_update_answer(current, average, decay),
+                lambda average, current, decay: ema_update(current, average, decay),
                 "The two are swapped: with decay 0.9 nine tenths must come from the average.",
             ),
             "adds up": (

@@ -7,36 +7,43 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import ndimage
 
+from ddpm_micro.intensity import scale_back
 from ddpm_micro.teach.exercise import Exercise
 
 
-def scale_back_answer(mean: np.ndarray, std: np.ndarray, offset: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Network values to grey levels: a mean is stretched and moved, a spread is stretched alone."""
-    return mean * scale + offset, std * scale
-
-
-def count_spread_answer(samples: Sequence[np.ndarray], count: Callable[[np.ndarray], int]) -> tuple[float, float]:
+def count_spread(samples: Sequence[np.ndarray], count: Callable[[np.ndarray], int]) -> tuple[float, float]:
     """Mean and standard deviation (n - 1) of what is counted in each sample."""
     counts = [count(sample) for sample in samples]
     return float(np.mean(counts)), float(np.std(counts, ddof=1))
 
 
-def _scale_back_inputs() -> tuple:
+def _scale_back_inputs() -> list[tuple]:
     rng = np.random.default_rng(0)
-    return rng.uniform(-1, 1, (4, 4)), rng.uniform(0.05, 0.3, (4, 4)), 120.0, 35.0
+    return [
+        (rng.uniform(-1, 1, (4, 4)), rng.uniform(0.05, 0.3, (4, 4)), 120.0, 35.0),
+        (rng.uniform(-1, 1, (3, 5)), rng.uniform(0.1, 0.5, (3, 5)), 17.0, 2.5),
+    ]
 
 
-def _count_inputs() -> tuple:
-    """Five images of up to four spots, the fainter of which are in some of them alone, and what counts them."""
-    samples = np.zeros((5, 16, 16))
-    samples[:, 3, 3] = samples[:, 3, 12] = 1
-    samples[:2, 12, 3] = samples[1:3, 12, 12] = 1
-    return list(samples), lambda image: ndimage.label(image > 0.5)[1]
+def count_spots(image: np.ndarray) -> int:
+    return ndimage.label(image > 0.5)[1]
+
+
+def _count_inputs() -> list[tuple]:
+    """Images of spots, some of which are in some of the images alone, and what counts them."""
+    trials, rng = [], np.random.default_rng(0)
+    for counts in ((6, 3, 2, 9, 4), (8, 1, 7, 5)):
+        samples = np.zeros((len(counts), 16, 16))
+        for sample, count in zip(samples, counts, strict=True):
+            place = rng.choice(25, count, replace=False)
+            sample[1 + 3 * (place // 5), 1 + 3 * (place % 5)] = 1
+        trials.append((list(samples), count_spots))
+    return trials
 
 
 EXERCISES = {
     "scale_back": Exercise(
-        scale_back_answer,
+        scale_back,
         _scale_back_inputs,
         {
             "offset on the spread": (
@@ -71,7 +78,7 @@ EXERCISES = {
         "On the way in: value = (grey - offset) / scale. Solve for grey; then ask what that does to a difference.",
     ),
     "count_spread": Exercise(
-        count_spread_answer,
+        count_spread,
         _count_inputs,
         {
             "counted in the mean": (
@@ -80,34 +87,34 @@ EXERCISES = {
             ),
             "divided by n": (
                 lambda samples, count: (
-                    count_spread_answer(samples, count)[0],
+                    count_spread(samples, count)[0],
                     float(np.std([count(s) for s in samples])),
                 ),
                 "The standard deviation is divided by n; with n - 1 (ddof=1) its square is right on average.",
             ),
             "standard error": (
                 lambda samples, count: (
-                    count_spread_answer(samples, count)[0],
-                    count_spread_answer(samples, count)[1] / np.sqrt(len(samples)),
+                    count_spread(samples, count)[0],
+                    count_spread(samples, count)[1] / np.sqrt(len(samples)),
                 ),
                 "This is the error of the mean count, which shrinks with K; how far do single samples differ?",
             ),
             "variance": (
                 lambda samples, count: (
-                    count_spread_answer(samples, count)[0],
-                    count_spread_answer(samples, count)[1] ** 2,
+                    count_spread(samples, count)[0],
+                    count_spread(samples, count)[1] ** 2,
                 ),
                 "The second result is the variance; take its square root, to have a number of spots.",
             ),
             "mean count of the mean": (
                 lambda samples, count: (
                     float(count(np.mean(samples, axis=0))),
-                    count_spread_answer(samples, count)[1],
+                    count_spread(samples, count)[1],
                 ),
                 "The first number is counted in the mean image; take the mean of the counts in the samples.",
             ),
             "first sample": (
-                lambda samples, count: (float(count(samples[0])), count_spread_answer(samples, count)[1]),
+                lambda samples, count: (float(count(samples[0])), count_spread(samples, count)[1]),
                 "The first number is the count in one sample; take the mean of the counts.",
             ),
         },
