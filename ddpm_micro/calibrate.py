@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from ddpm_micro.choices import LEVELS
+
 VERSION = 1  # of what is kept beside the weights
-LEVELS = (50, 80, 90, 95)  # per cent
 FEWEST = 8  # fields: two to check on, one for the curve and five for the factors
 QUANTILES = (*np.linspace(0, 0.95, 20), 0.98, 0.99, 0.995, 1)  # of the spread: few pixels are bright, and they matter
 

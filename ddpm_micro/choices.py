@@ -4,3 +4,4 @@ SETS = ("microtubules", "mitochondria", "synapses", "zebrafish", "mixture")  # s
 SAMPLERS = ("dpmpp_2m", "ddim", "ddpm")  # see `ddpm_micro.samplers`
 METHODS = ("ddpm", "care", "n2v")  # what a network is trained for: to draw samples, or to answer at once
 PREDICTIONS = ("eps", "v", "x0")  # what the network of a diffusion model returns, see `ddpm_micro.schedule`
+LEVELS = (50, 80, 90, 95)  # per cent of the truth that an interval can be asked to hold, see `ddpm_micro.calibrate`

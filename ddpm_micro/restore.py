@@ -115,20 +115,8 @@ def restore(
     ValueError
         For an unsuitable image (see `Model.planes`), an unknown sampler, or a number out of its range.
     """
-    if model.method != "ddpm":
-        raise ValueError(
-            f"expected a diffusion model, got a {model.method} network, which draws no samples; "
-            "ask it once, with model.posterior_mean"
-        )
-    if samples < 1:
-        raise ValueError(f"expected samples >= 1, got {samples}")
-    if sampler not in SAMPLERS:
-        raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
-    sample = SAMPLERS[sampler]
-    if steps is None:
-        T = model.schedule.num_train_timesteps
-        steps = min(inspect.signature(sample).parameters["steps"].default or T, T)
-    model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
+    settings = draw_settings(model, samples=samples, antithetic=antithetic, sampler=sampler, steps=steps)
+    sample, steps = SAMPLERS[sampler], settings["steps"]
     tile = AUTO_TILE if tile is None else tile
     denoiser = tiled(model, tile)
     planes = model.planes(image)
@@ -138,7 +126,6 @@ def restore(
     def noise(k: int) -> torch.Generator | Negated:
         return Negated(seeded(seed, k - 1)) if antithetic and k % 2 else seeded(seed, k)
 
-    settings = {"samples": samples, "antithetic": antithetic, "sampler": sampler, "steps": steps}
     scales = []  # grey levels per network value of each plane
     moments = np.empty((2, *np.shape(image)), np.float32)
     mean, std = (part.reshape(-1, height, width) for part in moments)
@@ -185,3 +172,21 @@ def running_mean_std(samples: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndar
         mean = mean + before / k
         deviations = deviations + before * (sample - mean)  # of squares from the mean so far
     return mean, np.sqrt(deviations / (k - 1))
+
+
+def draw_settings(model: Model, *, samples: int, antithetic: bool, sampler: str, steps: int | None) -> dict[str, Any]:
+    """How `restore` draws with these arguments, which are checked; None becomes the sampler's own number of steps."""
+    if model.method != "ddpm":
+        raise ValueError(
+            f"expected a diffusion model, got a {model.method} network, which draws no samples; "
+            "ask it once, with model.posterior_mean"
+        )
+    if samples < 1:
+        raise ValueError(f"expected samples >= 1, got {samples}")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    if steps is None:
+        T = model.schedule.num_train_timesteps
+        steps = min(inspect.signature(SAMPLERS[sampler]).parameters["steps"].default or T, T)
+    model.schedule.timesteps(steps)  # a wrong number of steps is told before any work
+    return {"samples": samples, "antithetic": antithetic, "sampler": sampler, "steps": steps}

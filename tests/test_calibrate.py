@@ -13,6 +13,7 @@ from ddpm_micro.calibrate import Calibration, conformal_factor
 from ddpm_micro.cli import main
 from ddpm_micro.files import tiff
 from ddpm_micro.model import Model
+from ddpm_micro.residual import ResidualCheck
 from ddpm_micro.restore import restore
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.unet import UNetConfig
@@ -208,3 +209,36 @@ def test_a_folder_without_fields_is_told(
     assert main(["calibrate", str(tmp_path / "fields"), "--model", str(tiny)]) == 2
     assert ("4 or more frames" if frames else "TIFF files") in capsys.readouterr().err
     assert checkpoint.load_model(tiny).calibration is None
+
+
+def test_restore_writes_error_and_interval_of_a_calibrated_model(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = checkpoint.load_model(tiny)
+    image, out = np.random.default_rng(0).poisson(20, (2, 64, 70)).astype(np.uint16), tmp_path / "out.tif"
+    tiff.write(tmp_path / "in.tif", image, axes="ZYX")
+    command = ["restore", str(tmp_path / "in.tif"), str(out), "--model", str(tiny), "--samples", "8", "--antithetic"]
+    assert main([*command, "--interval", "90"]) == 2
+    assert "not calibrated" in capsys.readouterr().err and not out.exists()
+    assert main(command) == 0
+    assert "not an error bar" in capsys.readouterr().out and not (tmp_path / "out.error.tif").exists()
+
+    model.calibration = calibration(model)
+    model.residual_check = ResidualCheck([-1.0] * 11, [0.0] * 11, [1.0] * 11, threshold=0.5, windows=100, applies=True)
+    checkpoint.save_model(model, tiny)
+    command.append("--overwrite")
+    assert main([*command, "--interval", "90", "--residual"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("ALARM, ") == 2 and "plane 1 has" in said and "not an error bar" not in said
+    drawn = restore(model, image, **SETTINGS, progress=False)
+    lower, upper = drawn.interval(90)
+    for name, expected in {"error": drawn.error, "lower": lower, "upper": upper, "std": drawn.std}.items():
+        np.testing.assert_allclose(tiff.read(tmp_path / f"out.{name}.tif").image, expected, rtol=1e-3, atol=1e-3)
+    assert tiff.read(tmp_path / "out.residual.tif").image.std() == pytest.approx(1, abs=0.2)
+
+    assert main([*command, "--steps", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "calibrated for samples=8" in said and said.count("residual check") == 1
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.std.tif", "out.tif"]
+    assert main([*command, "--steps", "4", "--interval", "90"]) == 2
+    assert main([*command, "--one-call", "--interval", "90"]) == 2
