@@ -242,3 +242,16 @@ def test_restore_writes_error_and_interval_of_a_calibrated_model(
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.std.tif", "out.tif"]
     assert main([*command, "--steps", "4", "--interval", "90"]) == 2
     assert main([*command, "--one-call", "--interval", "90"]) == 2
+
+
+RESULTS = json.loads((Path(__file__).parents[1] / "book/results/calibration.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", checkpoint.shipped_models())
+def test_shipped_models_are_calibrated_and_the_results_are_theirs(name: str) -> None:
+    model = checkpoint.load_model(name)
+    own = next(record for record in RESULTS if (record["model"], record["case"]) == (name, "own"))
+    assert own["before"] == model.calibration.before and own["after"] == model.calibration.after
+    assert 0.88 < own["after"]["90"][0] < 0.92 and own["before"]["90"][0] < 0.75
+    assert model.calibration.settings == {"samples": 8, "antithetic": True, "sampler": "dpmpp_2m", "steps": 10}
+    assert model.residual_check.applies == (name != "synapses")
