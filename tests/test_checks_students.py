@@ -157,6 +157,16 @@ STUDENTS = [
         "standard error",
         lambda truth, s, factor: inside(truth, s, factor * s.std(0, ddof=1) / len(s) ** 0.5),
     ),
+    (
+        "conformal_factor",
+        "not corrected",
+        lambda t, m, e, out, level: np.quantile(np.abs(t[~out] - m[~out]) / e[~out], level),
+    ),
+    (
+        "conformal_factor",
+        "spread forgotten",
+        lambda t, m, e, out, level: np.quantile(np.abs(t - m)[~out], level * (sum(~out) + 1) / sum(~out)),
+    ),
     ("scale_back", "offset on the spread", lambda mean, std, o, s: (mean * s + o, std * s + o)),
     ("scale_back", "variance", lambda mean, std, o, s: (mean * s + o, std * s**2)),
     ("count_spread", "counted in the mean", lambda s, count: (count(np.mean(s, axis=0)), 0)),

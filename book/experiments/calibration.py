@@ -4,8 +4,8 @@
 
 restores the fields of every case below once, in eight antithetic samples, and keeps mean and spread under
 ``runs/calibration`` (an hour on one CPU core; a run that was stopped goes on). It writes the calibration and the
-residual check into the sidecars of the shipped models, and ``book/results/calibration.json``, which chapter 7 shows: for
-each model and case the share of the truth in the intervals, with its standard error over fields.
+residual check into the sidecars of the shipped models, and for each model and case the share of the truth in the
+intervals, with its standard error over fields, into ``book/results/calibration.json``, which chapter 7 shows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS, RESULTS = ROOT / "runs/calibration", ROOT / "book/results/calibration.json"
 SETTINGS = {"samples": 8, "antithetic": True, "sampler": "dpmpp_2m", "steps": 10}
 FIELDS, SIZE = 128, 48  # fields to calibrate and to check on, and their side in pixels
-SOUND = 400, 77  # fields of 64 pixels for the residual check, and their seed
+SOUND, FITTED = (600, 77), 400  # fields of 64 pixels and their seed; so many are for the fit of the residual check
 OTHERS = 12  # fields of each case that only checks
 SEEDS = {"own": 19, "larger": 18, "other_specimen": 20, "other_camera": 21}  # no other script draws from them
 MODELS = {**{name: name for name in simulate.NAMES}, "generalist": "mixture"}
@@ -49,19 +49,19 @@ def larger(name: str) -> simulate.Pairs:
     return simulate.make_pairs(MODELS[name], FIELDS, size=64, seed=SEEDS["larger"])
 
 
-def other_specimen(name: str) -> simulate.Pairs:
+def other_specimen(name: str, fields: int = OTHERS, size: int = SIZE) -> simulate.Pairs:
     """The specimen of the next set, through its own microscope."""
     following = simulate.NAMES[(simulate.NAMES.index(name) + 1) % 4]
-    return simulate.make_pairs(following, OTHERS, size=SIZE, seed=SEEDS["other_specimen"])
+    return simulate.make_pairs(following, fields, size=size, seed=SEEDS["other_specimen"])
 
 
-def other_camera(name: str) -> simulate.Pairs:
+def other_camera(name: str, fields: int = OTHERS, size: int = SIZE) -> simulate.Pairs:
     """The model's own specimen in front of another camera."""
     benchmark = BENCHMARKS[name]
     changed = replace(benchmark, low=replace(benchmark.low, camera=OTHER_CAMERA))
-    drawn = [changed.pair(np.random.default_rng([SEEDS["other_camera"], i]), SIZE) for i in range(OTHERS)]
+    drawn = [changed.pair(np.random.default_rng([SEEDS["other_camera"], i]), size) for i in range(fields)]
     low, high = (np.stack(images) for images in zip(*drawn, strict=True))
-    return simulate.Pairs(low, high, np.full(OTHERS, benchmark.pixel_size_nm))
+    return simulate.Pairs(low, high, np.full(fields, benchmark.pixel_size_nm))
 
 
 def real(name: str) -> simulate.Pairs:
@@ -133,8 +133,9 @@ def calibrated(name: str) -> Calibration:
         weights_sha256=model.fingerprint(), data_sha256=digest.hexdigest(),
         data=f'simulate.make_pairs("{MODELS[name]}", {FIELDS}, size={SIZE}, seed={SEEDS["own"]})',
     )  # fmt: skip
-    sound = answered(name, SOUND[0], SOUND[1])
-    model.residual_check = residual.fit(zip(*network_values(model, sound["low"], sound["mean"], sound["high"])))
+    sound = answered(name, *SOUND)
+    fitted = (sound[key][:FITTED] for key in ("low", "mean", "high"))
+    model.residual_check = residual.fit(zip(*network_values(model, *fitted)))
     save_model(model, SHIPPED / f"{name}.safetensors")
     return model.calibration
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ddpm_micro import metrics
+from ddpm_micro.calibrate import conformal_factor
 from ddpm_micro.restore import running_mean_std
 from ddpm_micro.teach import plots
 from ddpm_micro.teach.exercise import Exercise
@@ -61,6 +62,22 @@ def _spread_skill_inputs() -> list[tuple]:
 
 def _coverage_inputs() -> list[tuple]:
     return [(*_posterior(0, 5, (48, 48)), 1.2), (*_posterior(1, 3, (40, 50)), 0.7)]
+
+
+def _conformal_inputs() -> list[tuple]:
+    """Fields that differ in how hard they are, and pixels in their spread; the last fields are held out, and harder."""
+    trials = []
+    for seed, fields, level in ((0, 12, 0.8), (1, 16, 0.75)):
+        rng = np.random.default_rng(seed)
+        hard = rng.lognormal(0, 0.5, (fields, 1, 1)) * np.where(np.arange(fields) < fields - 4, 1, 3)[:, None, None]
+        mean, spread = rng.normal(3, 1, (fields, 4, 5)), rng.uniform(0.2, 2, (fields, 4, 5))
+        truth = mean + hard * spread * rng.normal(0.3, 1, mean.shape)
+        trials.append((truth, mean, spread, np.arange(fields) >= fields - 4, level))
+    return trials
+
+
+def _quantile(share: float, distance: np.ndarray, error: np.ndarray, fields: np.ndarray) -> float:
+    return np.quantile((distance / error)[fields], share)
 
 
 EXERCISES = {
@@ -201,5 +218,51 @@ EXERCISES = {
         },
         "The truth minus the mean of K samples has the variance V + V/K. Compare its absolute value with factor times "
         "the root of that, pixel by pixel, and take the mean of True and False.",
+    ),
+    "conformal_factor": Exercise(
+        conformal_factor,
+        _conformal_inputs,
+        {
+            "not corrected": (
+                lambda truth, mean, e, out, level: _quantile(level, np.abs(truth - mean), e, ~out),
+                "The quantile lacks the correction for few fields: take that of level (n + 1) / n, for n fields.",
+            ),
+            "pixels as independent": (
+                lambda truth, mean, e, out, level: _quantile(
+                    level * (1 + 1 / truth[~out].size), np.abs(truth - mean), e, ~out
+                ),
+                "You count pixels. Those of one field err together, so n is the number of fields that are used.",
+            ),
+            "calibrated on the test fields": (
+                lambda truth, mean, e, out, level: _quantile(
+                    level * (1 + 1 / len(truth)), np.abs(truth - mean), e, np.full(len(truth), True)
+                ),
+                "The fields held out are used as well; then no test is left. Use those where held_out is False.",
+            ),
+            "only the test fields": (
+                lambda truth, mean, e, out, level: _quantile(
+                    min(1, level * (1 + 1 / out.sum())), np.abs(truth - mean), e, out
+                ),
+                "This uses the fields held out and no others; turn the mask round, with ~held_out.",
+            ),
+            "spread forgotten": (
+                lambda truth, mean, e, out, level: _quantile(
+                    level * (1 + 1 / (~out).sum()), np.abs(truth - mean), np.ones_like(e), ~out
+                ),
+                "This is a distance in grey levels, the same in every pixel; divide by the error of each pixel first.",
+            ),
+            "one side": (
+                lambda truth, mean, e, out, level: _quantile(level * (1 + 1 / (~out).sum()), truth - mean, e, ~out),
+                "A truth far below the mean counts as near; take the absolute difference.",
+            ),
+            "counted all fields": (
+                lambda truth, mean, e, out, level: _quantile(
+                    level * (1 + 1 / len(truth)), np.abs(truth - mean), e, ~out
+                ),
+                "The correction counts all fields; n is the number of those that are used.",
+            ),
+        },
+        "Divide the distance of the truth from the mean by the error, in the n fields that are not held out, and take "
+        "the quantile of level (n + 1) / n over all their pixels.",
     ),
 }  # fmt: skip
