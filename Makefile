@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 ARGS   ?=
 
+# Each kernel warns that what it computes travels unencrypted, which within one computer is no matter; errors are still shown.
+export QUIET_KERNELS := get_config().IPKernelApp.log_level = "ERROR"
+
 .DEFAULT_GOAL := help
 .PHONY: help test book lab clean
 .DELETE_ON_ERROR:
@@ -47,6 +50,7 @@ $(VENV)/.has-package: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.has-%: $(VENV)/.has-package
 	@echo "installing what 'ddpm_micro[$*]' adds"
 	@$(PIP) "ddpm_micro[$*]"
+	@mkdir -p $(VENV)/etc/ipython && echo "$$QUIET_KERNELS" > $(VENV)/etc/ipython/ipython_kernel_config.py
 	@touch $@
 
 # Colab has an older ipywidgets: it lies in a folder of its own, and the sliders' tests run with it too (tests/test_colab.py).
