@@ -102,8 +102,9 @@ def why_no_error(calibration: Calibration | None, settings: dict[str, Any]) -> s
     if calibration is None:
         return "the model is not calibrated, so the spread is not an error bar; ddpm-micro calibrate makes it one"
     if calibration.settings != settings:
-        fitted, asked = (", ".join(f"{k}={v}" for k, v in some.items()) for some in (calibration.settings, settings))
-        return f"the model is calibrated for {fitted} and not for {asked}, so here the spread is not an error bar"
+        other = [key for key, value in settings.items() if calibration.settings.get(key) != value]
+        fitted, asked = (", ".join(f"{k}={one.get(k)}" for k in other) for one in (calibration.settings, settings))
+        return f"the model is calibrated for {fitted}; with {asked} the spread is not an error bar"
     return None
 
 

@@ -21,7 +21,7 @@ from ddpm_micro import datasets, simulate
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.model import Model
 
-FIELDS = 60  # of every case in which the network is asked anew
+FIELDS = 40  # of every case in which the network is asked anew
 Images = np.ndarray  # (n, H, W), grey levels
 
 
