@@ -91,6 +91,13 @@ def find_model(name_or_path: str | Path) -> Path:
     return path
 
 
+def load_weights(model: Model, path: Path) -> Model:
+    """``model`` with the weights and the information of a file that `save_model` made of a model of the same kind."""
+    model.unet.load_state_dict(load(path.read_bytes()))
+    model.info = json.loads(path.with_suffix(".json").read_text("utf-8"))["info"]
+    return model.eval()
+
+
 def save_model(model: Model, path: str | Path) -> None:
     """Write ``path`` (.safetensors) and its JSON sidecar, each whole or not at all, over a model that is there."""
     path = Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ddpm_micro.files import tiff
 from ddpm_micro.intensity import Percentiles
+from ddpm_micro.noise import seeded
 
 BRIGHTNESS = (0.4, 1.1)  # range of the factor on a training patch: mostly it is dimmed
 
@@ -20,17 +22,22 @@ BRIGHTNESS = (0.4, 1.1)  # range of the factor on a training patch: mostly it is
 class PairedPatches:
     """Patches of (low, high) image pairs, as network values.
 
-    The batch of a training step is a function of the seed and the step alone, so that a run that was stopped
-    goes on with the batches it would have seen.
+    The batch of a training step is a function of the seed and the step alone. A run that was stopped therefore goes on
+    with the batches that it would have seen.
 
     Parameters
     ----------
     low, high : sequence of ndarray, each (H, W)
-        Grey levels; the two images of a pair have one shape, pairs may differ. Both images of a pair are scaled
+        Grey levels. The two images of a pair have one shape, pairs may differ. Both images of a pair are scaled
         by the low one.
     patch : int, pixels
         Side of a patch; smaller images are an error.
     percentiles : Percentiles
+
+    Attributes
+    ----------
+    x0, cond : list of ndarray, each (H, W), float32, network values
+        The high and the low images. They are views of ``pixels``, in which all images lie one after another.
     """
 
     def __init__(
@@ -41,7 +48,6 @@ class PairedPatches:
             raise ValueError(
                 f"expected as many high as low images and at least one, got {len(low)} low and {len(high)} high"
             )
-        self.cond, self.x0 = [], []
         for number, (one_low, one_high) in enumerate(zip(low, high, strict=True)):
             if one_low.shape != one_high.shape or one_low.ndim != 2:
                 raise ValueError(
@@ -51,11 +57,35 @@ class PairedPatches:
                 raise ValueError(
                     f"expected at least {patch} x {patch} pixels, got {one_low.shape} in pair {number}; lower patch"
                 )
+        heights, widths = np.array([image.shape for image in low]).T
+        ends = np.cumsum(heights * widths)
+        pixels = np.empty((2, ends[-1]), np.float32)
+        self.x0, self.cond = (
+            [line[end - h * w : end].reshape(h, w) for end, h, w in zip(ends, heights, widths, strict=True)]
+            for line in pixels
+        )
+        for one_low, one_high, x0, cond in zip(low, high, self.x0, self.cond, strict=True):
             scaling = self.percentiles.fit(one_low)
-            self.cond.append(scaling.apply(one_low).astype(np.float32))
-            self.x0.append(scaling.apply(one_high).astype(np.float32))
+            x0[:], cond[:] = scaling.apply(one_high), scaling.apply(one_low)
+        self.pixels = torch.from_numpy(pixels)
+        self.layout = torch.from_numpy(np.stack([ends - heights * widths, heights, widths], axis=1))
         # One item for each patch that fits side by side: an epoch shows a large image more often than a small one.
-        self.items = np.repeat(np.arange(len(low)), [(a.shape[0] // patch) * (a.shape[1] // patch) for a in self.cond])
+        self.items = torch.from_numpy(np.repeat(np.arange(len(low)), (heights // patch) * (widths // patch)))
+        numbers = np.arange(patch**2).reshape(patch, patch)
+        turned = np.stack([augment(numbers, numbers, turns, flip)[0] for flip in (False, True) for turns in range(4)])
+        self.symmetries = torch.from_numpy(np.stack([turned // patch, turned % patch]))  # rows, columns: (2, 8, H, W)
+
+    def to(self, device: torch.device) -> PairedPatches:
+        """The same patches with their images on a device, where batches are then made.
+
+        Images that would fill more than half of a GPU's free memory stay where they are.
+        """
+        if device.type == "cuda" and self.pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+            return self
+        moved = copy.copy(self)
+        for name in ("pixels", "layout", "items", "symmetries"):
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
 
     def fingerprint(self) -> str:
         """A hash of all images, by which a run knows its data again."""
@@ -66,7 +96,7 @@ class PairedPatches:
         return digest.hexdigest()
 
     def batch(self, step: int, batch_size: int, *, seed: int, rank: int = 0, world: int = 1) -> tuple[Tensor, Tensor]:
-        """x0 and cond of a training step, each (batch_size, 1, patch, patch) float32.
+        """x0 and cond of a training step, each (batch_size, 1, patch, patch) float32, on the device of the images.
 
         Patches come shuffled, are cut out anywhere, flipped, turned and dimmed, x0 and cond alike.
 
@@ -75,20 +105,24 @@ class PairedPatches:
 
         ``rank`` and ``world`` share an epoch's items out among several processes.
         """
-        first = (step * world + rank) * batch_size
-        rng = np.random.default_rng([seed, 1, step, rank])
-        x0, cond = [], []
-        for number in range(first, first + batch_size):
-            epoch, position = divmod(number, len(self.items))
-            item = self.items[_shuffled(len(self.items), seed, epoch)[position]]
-            height, width = self.cond[item].shape
-            top, left = rng.integers(height - self.patch + 1), rng.integers(width - self.patch + 1)
-            window = slice(top, top + self.patch), slice(left, left + self.patch)
-            symmetry, gain = int(rng.integers(8)), np.float32(rng.uniform(*BRIGHTNESS))
-            patches = augment(self.x0[item][window], self.cond[item][window], symmetry % 4, symmetry >= 4)
-            for batch, image in zip((x0, cond), patches):
-                batch.append((image + 1) * gain - 1)
-        return _stack(x0), _stack(cond)
+        device = self.pixels.device
+        random = {"generator": seeded(seed, 1, step, rank, device=device), "device": device}
+        item = self._shuffled((step * world + rank) * batch_size, batch_size, seed)
+        start, height, width = self.layout[item].T[..., None, None]  # each (B, 1, 1)
+        place = torch.rand(3, batch_size, 1, 1, **random)
+        top, left = (place[0] * (height - self.patch + 1)).long(), (place[1] * (width - self.patch + 1)).long()
+        gain = BRIGHTNESS[0] + place[2] * (BRIGHTNESS[1] - BRIGHTNESS[0])
+        row, column = self.symmetries[:, torch.randint(8, (batch_size,), **random)]  # each (B, patch, patch)
+        numbers = start + (top + row) * width + left + column
+        x0, cond = (self.pixels[:, numbers] + 1) * gain - 1
+        return x0[:, None], cond[:, None]
+
+    def _shuffled(self, first: int, count: int, seed: int) -> Tensor:
+        """The images that the next ``count`` patches are cut from; each epoch goes through all items in a new order."""
+        n, device = len(self.items), self.items.device
+        epochs = range(first // n, (first + count - 1) // n + 1)
+        order = torch.cat([_permutation(n, seed, epoch, device) for epoch in epochs])
+        return self.items[order[first % n : first % n + count]]
 
     def centres(self, most: int) -> tuple[Tensor, Tensor]:
         """x0 and cond of the middle patch of the first ``most`` pairs, not augmented: for validation."""
@@ -143,8 +177,8 @@ def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray], 
 
 
 @lru_cache(maxsize=2)
-def _shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, 0, epoch]).permutation(n)
+def _permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+    return torch.randperm(n, generator=seeded(seed, 0, epoch)).to(device)
 
 
 def _stack(images: list[np.ndarray]) -> Tensor:

@@ -24,11 +24,11 @@ class Negated:
 Generators = torch.Generator | Negated | Sequence[torch.Generator | Negated] | None
 
 
-def seeded(*key: int) -> torch.Generator:
-    """A source of random numbers that is a function of the key, such as (seed, number of the sample)."""
+def seeded(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A source of random numbers on a device, a function of the key, such as (seed, number of the sample)."""
     if min(key) < 0:
         raise ValueError(f"expected a seed >= 0, got {min(key)}")
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
+    return torch.Generator(device).manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1)
 
 
 def noise_like(cond: Tensor, generator: Generators) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -52,10 +53,11 @@ class NoiseSchedule:
     def alpha_bar(self, t: Tensor | int) -> Tensor:
         """alpha_bar_t in float64 for ``t`` in -1..T-1, where t = -1 is the clean image."""
         t = torch.as_tensor(t)
-        if t.is_floating_point() or (t < -1).any() or (t >= self.num_train_timesteps).any():
+        if t.is_floating_point() or not (capturing(t) or ((t >= -1) & (t < self.num_train_timesteps)).all()):
             raise ValueError(f"expected integer t in -1..{self.num_train_timesteps - 1}, got {t.tolist()}")
-        padded = torch.cat([self.alphas_cumprod, self.alphas_cumprod.new_ones(1)])  # index -1 is the clean image
-        return padded[t.cpu()].to(t.device if t.device.type != "mps" else "cpu")
+        if t.device.type == "mps":  # which has no float64
+            t = t.cpu()
+        return _padded(self, t.device)[t]
 
     def snr(self, t: Tensor | int) -> Tensor:
         """Signal-to-noise ratio alpha_bar_t / (1 - alpha_bar_t), float64, of images with unit power."""
@@ -206,3 +208,14 @@ def _positive(num_train_timesteps: int) -> int:
     if num_train_timesteps < 1:
         raise ValueError(f"expected num_train_timesteps >= 1, got {num_train_timesteps}")
     return num_train_timesteps
+
+
+def capturing(t: Tensor) -> bool:
+    """Whether a CUDA graph is being captured: then nothing may wait for ``t``, which the calls before have checked."""
+    return t.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+@lru_cache(maxsize=16)
+def _padded(schedule: NoiseSchedule, device: torch.device) -> Tensor:
+    """alpha_bar of each t on a device, and behind them 1, the alpha_bar of the clean image, which is number -1."""
+    return torch.cat([schedule.alphas_cumprod, schedule.alphas_cumprod.new_ones(1)]).to(device)

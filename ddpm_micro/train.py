@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +18,24 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ddpm_micro.checkpoint import load_model, save_model
+from ddpm_micro.capture import Captured
+from ddpm_micro.checkpoint import load_weights, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_precision
 from ddpm_micro.files.atomic import atomic_write
-from ddpm_micro.model import Model, check_method
-from ddpm_micro.noise import seeded
-from ddpm_micro.objectives import care_loss, draw_t_eps, loss_weight, n2v_loss, quick_estimate, weighted_loss
-from ddpm_micro.resume import read_state, seeded_dropout, stop_requests, write_state
-from ddpm_micro.schedule import check_prediction, cosine_schedule
+from ddpm_micro.model import Model, at_once, check_method
+from ddpm_micro.noise import Negated, seeded
+from ddpm_micro.objectives import Objective, objective_of
+from ddpm_micro.run import Run, adamw, read_state, seeded_dropout, stop_requests
+from ddpm_micro.samplers import sample_ddim
+from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
 
-WARMUP = 100  # optimiser steps in which the learning rate rises to its peak
+VALIDATIONS = 16  # in a run, where the configuration does not say otherwise
+LOOK_EVERY = 10  # steps between looks at the loss, for which the host waits for the device
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,21 @@ class TrainConfig:
     steps, batch_size, patch : int
         Optimiser steps, patches per step and process, side of a patch in pixels.
     lr : float
-        Peak learning rate: linear warm-up, then one cosine to zero. Relative to filters of magnitude 1 (EDM2).
+        Peak learning rate, see `learning_rate`. It is relative to filters of magnitude 1 (EDM2).
+    warmup : float, in [0, 1]
+        Share of the steps in which the learning rate rises.
     ema_decay : float, in [0, 1)
-        Of the averaged weights, which are validated and saved; it starts low and rises to this.
+        Decay of the averaged weights, which are validated and saved; it starts low and rises to this.
     method : {"ddpm", "care", "n2v"}
         A diffusion model, or the same network trained as one of its rivals, see `ddpm_micro.objectives`.
     prediction : {"v", "eps", "x0"}
-        Of a diffusion model; the rivals predict x0.
+        What a diffusion model predicts; the rivals predict x0.
     num_train_timesteps : int
         T of the cosine schedule.
     unet : UNetConfig
     seed : int
-    val_every : int
-        Steps between validations; the weights of the lowest validation MAE are kept.
+    val_every : int, optional
+        Steps between validations, by default a sixteenth of the run. The weights of the lowest validation MAE are kept.
     checkpoint_minutes : float
     precision : {"auto", "no", "bf16", "fp16"}
         ``"auto"`` takes what is fastest, see `choose_precision`.
@@ -64,13 +71,14 @@ class TrainConfig:
     batch_size: int = 8
     patch: int = 64
     lr: float = 1e-1
+    warmup: float = 0.025
     ema_decay: float = 0.999
     method: str = "ddpm"
     prediction: str = "v"
     num_train_timesteps: int = 200
     unet: UNetConfig = field(default_factory=UNetConfig.micro)
     seed: int = 0
-    val_every: int = 250
+    val_every: int | None = None
     checkpoint_minutes: float = 5.0
     precision: str = "auto"
 
@@ -78,14 +86,45 @@ class TrainConfig:
         check_method(self.method)
         check_prediction(self.prediction)
         for name in ("steps", "batch_size", "patch", "num_train_timesteps", "val_every", "lr"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"expected ema_decay in [0, 1), got {self.ema_decay}")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"expected warmup, a share of the steps, in [0, 1], got {self.warmup}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"expected a seed in 0..2**63 - 1, got {self.seed}")
         if self.precision not in ("auto", "no", "bf16", "fp16"):
             raise ValueError(f"expected precision auto, no, bf16 or fp16, got {self.precision!r}")
+
+
+def learning_rate(step: np.ndarray | int, steps: int, peak: float, warmup: int) -> np.ndarray:
+    """A straight rise over ``warmup`` steps under half a cosine from ``peak`` to 0 over all ``steps``."""
+    return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+
+
+def ema_update(average: Tensor, current: Tensor, decay: Tensor | float) -> Tensor:
+    """The average after one more step: mostly what it was, and a little of the weights of now."""
+    return decay * average + (1 - decay) * current
+
+
+def decay_at(step: int, decay: float) -> float:
+    """Decay of the average with a warm-up: early in a run it looks back over a tenth of the steps done."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+def training_step(run: Run, objective: Objective, x0: Tensor, cond: Tensor, *drawn: Tensor) -> Tensor:
+    """One step of training; returns the loss before it, a scalar on the device.
+
+    ``drawn`` is what ``objective.draw`` gives for the batch: a DDPM's t and eps.
+    """
+    loss = objective.loss(run.output, x0, cond, *drawn)
+    run.optimizer.zero_grad()
+    run.accelerator.backward(loss)  # the gradient
+    run.optimizer.step()  # the move
+    run.model.unet.normalize_weights_()  # this network keeps its weights at one size
+    run.average.copy_(ema_update(run.average, run.weights(), run.decay))
+    return loss.detach()
 
 
 def fit(
@@ -95,6 +134,9 @@ def fit(
     folder: str | Path,
     *,
     start: Model | None = None,
+    objective: Objective | None = None,
+    rate: Callable[[int, int, float, int], float] = learning_rate,
+    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] = adamw,
     data: str = "",
     progress: bool = True,
     on_validation: Callable[[int, Model], None] | None = None,
@@ -109,7 +151,13 @@ def fit(
         Takes ``model.safetensors`` with its sidecar (the best averaged weights so far), ``log.jsonl`` (one line per
         validation) and ``last.pt`` (all that is needed to go on).
     start : Model, optional
-        Begin with its weights and not with random ones: fine-tuning, or longer training. It stays as it is.
+        Begin with this model and not with random weights: fine-tuning, or longer training. It stays as it is.
+    objective : Objective, optional
+        What to train for; by default `objective_of` the model.
+    rate : callable
+        The rule of the learning rate, see `learning_rate`.
+    optimizer : callable
+        Makes the optimizer from the parameters.
     data : str
         What it is trained on, for the sidecar.
     progress : bool
@@ -126,7 +174,7 @@ def fit(
     ------
     ValueError
         If ``folder`` holds a run of another configuration, start or other data, or if ``start`` has another network,
-        schedule, prediction or scaling of images.
+        schedule, prediction, method or scaling of images.
     KeyboardInterrupt
         After Ctrl-C or SIGTERM, once all is saved; the same call goes on from there.
     FloatingPointError
@@ -134,155 +182,122 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-    main, rank, world = process.is_main_process, process.process_index, process.num_processes
-    run = asdict(config) | {"processes": world, "train": train.fingerprint(), "val": val.fingerprint()}
-    run["start"] = start.fingerprint() if start is not None else None
-    state = read_state(folder / "last.pt", run) if (folder / "last.pt").exists() else {}
-    precision, reason = _choose_precision(config, state, process)
-    AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
-    accelerator = Accelerator(mixed_precision=precision)
-
-    schedule = cosine_schedule(config.num_train_timesteps)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
-        torch.default_generator.manual_seed(config.seed)
-        prediction = config.prediction if config.method == "ddpm" else "x0"
-        model = Model(config.unet, schedule, prediction=prediction, method=config.method, percentiles=train.percentiles)
-    if start is not None:
-        _check_start(start, model)
-        model.load_state_dict(start.state_dict())
-        model.unet.normalize_weights_()  # averaged weights are a little short
-    model.to(accelerator.device, memory_format=torch.channels_last)
-    # Weights are held at unit magnitude, which takes the place of weight decay.
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    averaged = AveragedModel(model, multi_avg_fn=_warmed_up_ema(config.ema_decay))
-    unet, optimizer = accelerator.prepare(model.unet, optimizer)
-
-    def output(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        return unet(*model.inputs(x_t, t, cond))
-
-    def objective(x0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
-        if config.method == "care":
-            return care_loss(output, schedule, x0, cond)
-        if config.method == "n2v":
-            return n2v_loss(output, schedule, cond, generator)
-        t, eps = draw_t_eps(schedule, x0, generator)
-        weight = loss_weight(schedule, prediction, t).to(x0)
-        return weighted_loss(output, schedule, prediction, x0, cond, t, eps, weight)
-
-    step, log, seconds = 0, [], 0.0
-    if state:
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        if accelerator.scaler is not None and state["scaler"]:
-            accelerator.scaler.load_state_dict(state["scaler"])
-        step, log, seconds = state["step"], state["log"], state["seconds"]
-    started = time.monotonic() - seconds
-
-    def check_finite(value: Tensor, step: int) -> None:
-        if not math.isfinite(value.item()):
-            raise FloatingPointError(
-                f"the loss is {value.item()} at step {step}; lower lr (now {config.lr}) and start in another folder"
-            )
-
-    def save_state() -> None:
-        if not main:
-            return
-        state = {
-            "run": run,
-            "precision": precision,
-            "step": step,
-            "log": log,
-            "seconds": time.monotonic() - started,
-        }
-        state |= {"model": model.state_dict(), "averaged": averaged.state_dict(), "optimizer": optimizer.state_dict()}
-        state["scaler"] = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
-        write_state(folder / "last.pt", state)
-
-    bar = tqdm(
-        total=config.steps,
-        initial=step,
-        disable=not (progress and main),
-        desc=f"{accelerator.device}, {precision}: {reason}",
-        unit="step",
-    )
-    saved_at = time.monotonic()
-    with stop_requests() as stop, bar:
-        while step < config.steps:
-            x0, cond = (
-                part.to(accelerator.device)
-                for part in train.batch(step, config.batch_size, seed=config.seed, rank=rank, world=world)
-            )
-            # Everything random about a step follows from (seed, step, rank): there is no generator to save.
-            generator = seeded(config.seed, step, rank)
-            for group in optimizer.param_groups:
-                group["lr"] = float(learning_rate(step, config.steps, config.lr, WARMUP))
-            unet.train()
-            with seeded_dropout(generator, config.unet.dropout, accelerator.device):
-                value = objective(x0, cond, generator)
-            accelerator.backward(value)
-            optimizer.step()
-            optimizer.zero_grad()
-            model.unet.normalize_weights_()
-            averaged.update_parameters(model)
-            step += 1
-
-            if step % 10 == 0 or step == config.steps:
-                check_finite(value, step)
-                bar.set_postfix(
-                    loss=f"{value.item():.4f}", val_mae=f"{log[-1]['val_mae']:.4f}" if log else "-", refresh=False
-                )
+    identity = _identity(config, train, val, start)
+    run, reason = _begin(config, train, folder, identity, start, optimizer)
+    objective, train = objective or objective_of(run.model), train.to(run.device)
+    step, how = _captured(run, objective, config.unet.dropout)
+    warmup, val_every = max(1, round(config.warmup * config.steps)), config.val_every or -(-config.steps // VALIDATIONS)
+    main, begun, written = run.accelerator.is_main_process, time.monotonic() - run.seconds, time.monotonic()
+    bar = tqdm(total=config.steps, initial=run.step, disable=not (progress and main), desc=reason + how, unit="step")
+    with stop_requests() as stop, bar, _side_stream(run.device):
+        while run.step < config.steps:
+            lr = float(rate(run.step, config.steps, config.lr, warmup))
+            run.set_rates(lr, decay_at(run.step, config.ema_decay))
+            with seeded_dropout(config.unet.dropout, _generator(run, config, 2), run.device):
+                value = step(*draw_batch(run, config, objective, train))
+            run.step += 1
             bar.update()
-            if step % config.val_every == 0 or step == config.steps:
-                record = {"step": step, "loss": value.item(), "lr": optimizer.param_groups[0]["lr"]}
-                record |= {
-                    "val_mae": validate(averaged.module, val, config.method),
-                    "seconds": round(time.monotonic() - started, 1),
-                }
-                best = min((line["val_mae"] for line in log), default=math.inf)
-                log.append(record)
+            last = run.step == config.steps
+            if run.step % LOOK_EVERY == 0 or last:
+                _check_finite(value, run.step, config.lr)
+                bar.set_postfix(_shown(value, run.log), refresh=False)
+            if run.step % val_every == 0 or last:
+                run.seconds = time.monotonic() - begun
+                _record(run, validate(run.averaged, val), value)
+                if main and run.log[-1]["val_mae"] == min(line["val_mae"] for line in run.log):
+                    run.averaged.info = _info(config, identity["start"], data, run)
+                    save_model(run.averaged, folder / "model.safetensors")
                 if main:
-                    if record["val_mae"] < best:
-                        averaged.module.info = _info(config, run["start"], data, log, accelerator, precision)
-                        save_model(averaged.module, folder / "model.safetensors")
-                    with atomic_write(folder / "log.jsonl", overwrite=True) as temporary:
-                        temporary.write_text("".join(json.dumps(line) + "\n" for line in log))
+                    _write_log(run, folder / "log.jsonl")
                 if on_validation:
-                    on_validation(step, averaged.module)
-            stopping = stop.requested
-            if world > 1:  # all processes stop after the same step
-                if stopping:
-                    accelerator.set_trigger()
-                stopping = accelerator.check_trigger()
-            if stopping or time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
-                check_finite(value, step)
-                save_state()
-                saved_at = time.monotonic()
+                    on_validation(run.step, run.averaged)
+            stopping = _agree(run.accelerator, stop.requested)
+            if stopping or last or time.monotonic() - written > 60 * config.checkpoint_minutes:
+                _check_finite(value, run.step, config.lr)
+                run.seconds, written = time.monotonic() - begun, time.monotonic()
+                if main:
+                    run.write(folder / "last.pt", identity)
             if stopping:
                 raise KeyboardInterrupt(
-                    f"stopped at step {step} of {config.steps}; the same call goes on from {folder}"
+                    f"stopped at step {run.step} of {config.steps}; the same call goes on from {folder}"
                 )
-        save_state()
-    accelerator.wait_for_everyone()
-    return load_model(folder / "model.safetensors")
+    run.accelerator.wait_for_everyone()
+    return load_weights(run.averaged, folder / "model.safetensors")
 
 
-def learning_rate(step: np.ndarray | int, steps: int, peak: float, warmup: int) -> np.ndarray:
-    """A straight rise over ``warmup`` steps under half a cosine from ``peak`` to 0 over all ``steps``."""
-    return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+def draw_batch(run: Run, config: TrainConfig, objective: Objective, patches: PairedPatches) -> tuple[Tensor, ...]:
+    """x0, cond and what the objective draws for the next step, all that follows from the seed, the step and the rank.
+
+    There is no generator whose state would have to be kept.
+    """
+    rank, world = run.accelerator.process_index, run.accelerator.num_processes
+    x0, cond = patches.batch(run.step, config.batch_size, seed=config.seed, rank=rank, world=world)
+    x0, cond = x0.to(run.device), cond.to(run.device)
+    return x0, cond, *objective.draw(x0, cond, _generator(run, config, 3))
 
 
 @torch.no_grad()
-def validate(model: Model, val: PairedPatches, method: str = "ddpm", *, most: int = 32) -> float:
+def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
     """Mean absolute error of one estimate per patch (see `quick_estimate`), in network values."""
     x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
     model.eval()
-    return (quick_estimate(model, model.schedule, method, cond) - x0).abs().mean().item()
+    return (quick_estimate(model, model.schedule, model.method, cond) - x0).abs().mean().item()
+
+
+def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, cond: Tensor) -> Tensor:
+    """The estimate that validation measures: the answer at once or, of a diffusion model, a mean of two samples.
+
+    The two are antithetic (see `Negated`), of 5 DDIM steps each, and begin with the same noise every time. The error
+    of a single one would not do: the more a model spreads its samples, as it should, the larger it is.
+    """
+    if method != "ddpm":
+        return at_once(denoiser, schedule, cond)
+    steps = min(5, schedule.num_train_timesteps)
+    noise = torch.Generator().manual_seed(0), Negated(torch.Generator().manual_seed(0))
+    return sum(sample_ddim(denoiser, schedule, cond, steps=steps, generator=one) for one in noise) / 2
+
+
+def _identity(config: TrainConfig, train: PairedPatches, val: PairedPatches, start: Model | None) -> dict:
+    """What a run that goes on must have in common with the run that was stopped."""
+    process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    found = {"processes": process.num_processes, "train": train.fingerprint(), "val": val.fingerprint()}
+    return asdict(config) | found | {"start": start.fingerprint() if start is not None else None}
+
+
+def _begin(
+    config: TrainConfig,
+    train: PairedPatches,
+    folder: Path,
+    identity: dict,
+    start: Model | None,
+    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
+) -> tuple[Run, str]:
+    """The run of ``folder`` where it stopped, or a new one; and where and in which precision it computes."""
+    state = read_state(folder / "last.pt", identity) if (folder / "last.pt").exists() else {}
+    process = PartialState()
+    precision, reason = _choose_precision(config, state, process)
+    AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
+    with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
+        torch.default_generator.manual_seed(config.seed)
+        model = Model(
+            config.unet,
+            cosine_schedule(config.num_train_timesteps),
+            prediction=config.prediction if config.method == "ddpm" else "x0",
+            method=config.method,
+            percentiles=train.percentiles,
+        )
+    if start is not None:
+        _check_start(start, model)
+        model = copy.deepcopy(start)
+        model.unet.normalize_weights_()  # averaged weights are a little short
+    run = Run(model, Accelerator(mixed_precision=precision), optimizer)
+    if state:
+        run.read(state)
+    return run, f"{process.device}, {precision}: {reason}"
 
 
 def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -> tuple[str, str]:
-    """That of the configuration, else of the run so far, else the fastest; and why. The same in all processes."""
+    """The precision of the configuration, else of the run so far, else the fastest; and why. All processes agree."""
     if config.precision == "fp16" and process.device.type != "cuda":
         raise ValueError(f"expected precision no or bf16 on {process.device.type}, got fp16, which is for CUDA")
     if config.precision != "auto":
@@ -293,35 +308,75 @@ def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -
     return broadcast_object_list(choice)[0]
 
 
-def _warmed_up_ema(decay: float) -> Callable[..., None]:
-    """Averaging that forgets quickly at first: over a tenth of the steps so far, until that is ``decay``'s length."""
+def _captured(run: Run, objective: Objective, dropout: float) -> tuple[Callable[..., Tensor], str]:
+    """`training_step` of this run, as one CUDA graph where that is possible; on a GPU also a line that says so."""
+    step = partial(training_step, run, objective)
+    reasons = {
+        "dropout draws new masks at each step": dropout > 0,
+        "several processes exchange gradients": run.accelerator.num_processes > 1,
+        "the host scales the gradients of fp16": run.accelerator.scaler is not None,
+        "the optimizer waits for the host": not all(group.get("capturable") for group in run.optimizer.param_groups),
+    }
+    if run.device.type != "cuda":
+        return step, ""
+    why_not = "; ".join(reason for reason, holds in reasons.items() if holds)
+    return (step, f", not as one graph: {why_not}") if why_not else (Captured(step), ", a step as one graph")
 
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        reached = min(decay, (1 + int(count)) / (10 + int(count)))
-        for average, now in zip(averaged, current, strict=True):
-            average.copy_(ema_update(average, now, reached))
 
-    return update
+def _side_stream(device: torch.device) -> AbstractContextManager:
+    """Where CUDA allows a graph to be captured from what has run before."""
+    return torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()
 
 
-def ema_update(average: Tensor, current: Tensor, decay: float) -> Tensor:
-    """The average after one more step: mostly what it was, and a little of the weights of now."""
-    return decay * average + (1 - decay) * current
+def _generator(run: Run, config: TrainConfig, purpose: int) -> torch.Generator:
+    return seeded(config.seed, purpose, run.step, run.accelerator.process_index, device=run.device)
 
 
-def _info(
-    config: TrainConfig, start: str | None, data: str, log: list[dict], accelerator: Accelerator, precision: str
-) -> dict:
+def _check_finite(value: Tensor, step: int, lr: float) -> None:
+    if not math.isfinite(value.item()):
+        raise FloatingPointError(
+            f"the loss is {value.item()} at step {step}; lower lr (now {lr}) and start in another folder"
+        )
+
+
+def _shown(value: Tensor, log: list[dict]) -> dict[str, str]:
+    """What stands behind the progress bar."""
+    return {"loss": f"{value.item():.4f}", "val_mae": f"{log[-1]['val_mae']:.4f}" if log else "-"}
+
+
+def _agree(accelerator: Accelerator, stop: bool) -> bool:
+    """Whether any process was asked to stop: all stop after the same step."""
+    if accelerator.num_processes == 1:
+        return stop
+    if stop:
+        accelerator.set_trigger()
+    return accelerator.check_trigger()
+
+
+def _record(run: Run, val_mae: float, value: Tensor) -> None:
+    """Add a line to the log."""
+    lr = float(run.optimizer.param_groups[0]["lr"])
+    record = {"step": run.step, "loss": value.item(), "lr": lr, "val_mae": val_mae, "seconds": round(run.seconds, 1)}
+    run.log.append(record)
+
+
+def _write_log(run: Run, path: Path) -> None:
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in run.log))
+
+
+def _info(config: TrainConfig, start: str | None, data: str, run: Run) -> dict:
     """What the sidecar tells of a training run."""
+    processes, precision = run.accelerator.num_processes, run.accelerator.mixed_precision
     return {
         "data": data,
         "start": start,
-        "training": asdict(config) | {"processes": accelerator.num_processes, "precision": precision},
-        "steps": log[-1]["step"],
-        "seconds": log[-1]["seconds"],
-        "machine": f"{platform.machine()}, {accelerator.device}, {torch.get_num_threads()} threads",
+        "training": asdict(config) | {"processes": processes, "precision": precision},
+        "steps": run.step,
+        "seconds": run.log[-1]["seconds"],
+        "machine": f"{platform.machine()}, {run.device}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in log],
+        "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in run.log],
     }
 
 
@@ -331,6 +386,7 @@ def _check_start(start: Model, model: Model) -> None:
         ("network", start.unet.config, model.unet.config),
         ("schedule", start.schedule.config, model.schedule.config),
         ("prediction", start.prediction, model.prediction),
+        ("method", start.method, model.method),
         ("scaling of images", start.percentiles, model.percentiles),
     ):
         if theirs != ours:

@@ -51,10 +51,8 @@ def test_augment_gives_eight_different_images_and_treats_both_alike() -> None:
 def test_an_epoch_shows_every_image_once_in_a_new_order() -> None:
     constant = [np.full((8, 8), float(i), np.float32) for i in range(12)]
     patches = PairedPatches(constant, constant, 8)
-    patches.x0 = [
-        np.full((8, 8), float(i) + 1, np.float32) for i in range(12)
-    ]  # what scaling took away: which image it is
-    patches.cond = [np.full((8, 8), 1.0, np.float32) for _ in range(12)]
+    for i in range(12):  # what scaling took away: which image it is
+        patches.x0[i][:], patches.cond[i][:] = i + 1, 1
     orders = []
     for epoch in range(2):
         seen = []

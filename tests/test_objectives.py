@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ddpm_micro.objectives import REACH, care_loss, hide, loss_weight, n2v_loss, quick_estimate
+from ddpm_micro.objectives import REACH, care_loss, hide, loss_weight, n2v_loss
 from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import cosine_schedule, to_x0
-from ddpm_micro.train import TrainConfig
+from ddpm_micro.train import TrainConfig, quick_estimate
 
 SCHEDULE = cosine_schedule(20)
 
@@ -34,9 +34,10 @@ def test_one_pixel_is_hidden_even_where_chance_hides_none() -> None:
 def test_the_best_blind_guess_is_the_signal_and_not_the_noisy_pixel() -> None:
     generator = torch.Generator().manual_seed(0)
     noisy = 0.5 + 0.2 * torch.randn(4, 1, 64, 64, generator=generator)
+    masked = hide(noisy, torch.Generator().manual_seed(1))
 
     def at(answer) -> float:
-        return n2v_loss(lambda x_t, t, cond: answer(cond), SCHEDULE, noisy, torch.Generator().manual_seed(1)).item()
+        return n2v_loss(lambda x_t, t, cond: answer(cond), SCHEDULE, noisy, *masked).item()
 
     # The loss of the clean signal is the variance of the noise; that of what the network sees is twice as much.
     assert at(lambda cond: torch.full_like(cond, 0.5)) == pytest.approx(0.04, rel=0.2)

@@ -38,7 +38,7 @@ def main(names: list[str]) -> None:
     names = names or list(variants.VARIANTS)
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        if any(variants.VARIANTS[name].changed in variants.AFTER_REGRESSION for name in names):
+        if any(variants.VARIANTS[name].options in variants.AFTER_REGRESSION for name in names):
             list(pool.map(begin, SEEDS))
         runs = {name: [pool.submit(measure, name, seed) for seed in SEEDS] for name in names}
         for name, futures in runs.items():
@@ -60,20 +60,21 @@ def measure(name: str, seed: int) -> dict[str, float]:
     """Train a variant, or take the model that is there, and restore: PSNR in dB, means over the images, and V/B."""
     variant = variants.VARIANTS[name]
     config = replace(variant.config, seed=seed)
-    with variant.changed(seed):
-        model = train.fit(config, *patches(config.patch), variants.folder(name, seed), progress=False)
-        pairs = split("val")
-        scores, b, v = defaultdict(list), [], []
-        for low, high in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
-            drawn = restore.restore(model, low, samples=SAMPLES, steps=SAMPLER_STEPS, keep_samples=True, progress=False)
-            estimates = {"one_draw": drawn.samples[0], "mean": drawn.mean}
-            if variant.one_call:
-                estimates["one_call"] = model.posterior_mean(low)
-            for method, image in estimates.items():
-                scores[method].append(metrics.psnr(high, image, data_range=float(high.max() - high.min())))
-            spread = metrics.spread_skill(high, drawn.samples)
-            b.append(spread.bias_variance)
-            v.append(spread.sample_variance)
+    where = variants.folder(name, seed)
+    model = train.fit(config, *patches(config.patch), where, progress=False, **variant.options(seed))
+    pairs = split("val")
+    scores, b, v = defaultdict(list), [], []
+    for low, high in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
+        drawn = restore.restore(model, low, samples=SAMPLES, steps=SAMPLER_STEPS, keep_samples=True, progress=False)
+        samples = variant.finish(seed, low, drawn.samples)
+        estimates = {"one_draw": samples[0], "mean": samples.mean(0)}
+        if variant.one_call:
+            estimates["one_call"] = model.posterior_mean(low)
+        for method, image in estimates.items():
+            scores[method].append(metrics.psnr(high, image, data_range=float(high.max() - high.min())))
+        spread = metrics.spread_skill(high, samples)
+        b.append(spread.bias_variance)
+        v.append(spread.sample_variance)
     out = {method: round(float(np.mean(values)), 2) for method, values in scores.items()}
     return out | {"V_over_B": round(float(np.mean(v) / np.mean(b)), 2)}
 

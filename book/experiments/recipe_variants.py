@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_micro import checkpoint, objectives, restore, train
+from ddpm_micro import objectives, train
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.model import Model, at_once
-from ddpm_micro.samplers import sample_dpmpp_2m
+from ddpm_micro.schedule import NoiseSchedule, cosine_schedule
 from ddpm_micro.unet import Conv, UNet, UNetConfig
 
 RUNS = Path(__file__).resolve().parent.parent / "runs/recipe"
 STEPS = 600
+WARMUP = 100  # steps in which the learning rate rises
 LR = 1e-2  # of the reference; ten times that is what these runs led to, and what is shipped
 
 
 def config(**changes: Any) -> train.TrainConfig:
     """Short, and validated once, at its end, so that no row is helped by a choice."""
     short = replace(train.TrainConfig(steps=STEPS, lr=LR), **changes)
-    return replace(short, val_every=short.steps)
+    return replace(short, val_every=short.steps, warmup=changes.get("warmup", WARMUP / short.steps))
 
 
 def folder(name: str, seed: int) -> Path:
@@ -45,59 +44,68 @@ def trained_regression(seed: int) -> Model:
 
 
 CONFIG = config()
-Changed = Callable[[int], AbstractContextManager]  # from the seed
+Options = Callable[[int], dict[str, Any]]  # what `train.fit` is given beside the configuration, from the seed
 
 
-def noise_as_it_is(seed: int) -> AbstractContextManager:
+def untrained(kind: type[Model] = Model, network: Callable[[UNetConfig], nn.Module] = UNet, **changes: Any) -> Options:
+    """Start from fresh weights of another model or network."""
+
+    def options(seed: int) -> dict[str, Model]:
+        unet = config(**changes).unet
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = kind(unet, cosine_schedule(CONFIG.num_train_timesteps))
+            torch.manual_seed(seed)
+            model.unet = network(unet)
+        return {"start": model}
+
+    return options
+
+
+class NoiseAsItIs(Model):
     """The network is given x_t itself."""
-    return mock.patch.object(Model, "inputs", lambda model, x_t, t, cond: (x_t, model.noise_level(t).to(x_t), cond))
+
+    def inputs(self, x_t: Tensor, t: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return x_t, self.noise_level(t).to(x_t), cond
 
 
-def weighted(weight: Callable[[Tensor], Tensor]) -> Changed:
+def diffusion(**changes: Any) -> Options:
+    """Another distribution of t, or another weight of the errors there."""
+    schedule = cosine_schedule(CONFIG.num_train_timesteps)
+    return lambda seed: {"objective": objectives.diffusion(schedule, "v", **changes)}
+
+
+def weighted(weight: Callable[[Tensor], Tensor]) -> Options:
     """The squared error of v counts ``weight(alpha_bar_t)``."""
-
-    def loss_weight(schedule, prediction, t):
-        return weight(schedule.alpha_bar(t)).reshape(-1, 1, 1, 1)
-
-    return lambda seed: mock.patch.object(train, "loss_weight", loss_weight)
+    return diffusion(weight=lambda schedule, prediction, t: weight(schedule.alpha_bar(t)).reshape(-1, 1, 1, 1))
 
 
 def min_snr(alpha_bar: Tensor) -> Tensor:
-    """Hang et al. 2023 (arXiv 2303.09556): the squared error of x0 counts min(SNR, 5), that of v that / (SNR + 1)."""
+    """Weight of the squared error of v after Hang et al. 2023 (arXiv 2303.09556).
+
+    They weight the squared error of x0 by min(SNR, 5). An error of v is sqrt(SNR + 1) times an error of x0.
+    """
     snr = alpha_bar / (1 - alpha_bar)
     return snr.clamp(max=5) / (snr + 1)
 
 
-def middle_timesteps(seed: int) -> AbstractContextManager:
+def middle_timesteps(schedule: NoiseSchedule, count: int, generator: torch.Generator) -> Tensor:
     """t / T is a sigmoid of normal noise, as in Esser et al. 2024 (arXiv 2403.03206)."""
-
-    def draw(schedule, x0, generator):
-        t = torch.randn(len(x0), generator=generator).sigmoid() * schedule.num_train_timesteps
-        return t.long(), torch.randn(x0.shape, generator=generator).to(x0)
-
-    return mock.patch.object(train, "draw_t_eps", draw)
-
-
-def warmed_up_in(steps: int) -> Changed:
-    return lambda seed: mock.patch.object(train, "WARMUP", steps)
+    share = torch.randn(count, generator=generator, device=generator.device).sigmoid()
+    return (share * schedule.num_train_timesteps).long()
 
 
 class SlowGains(torch.optim.AdamW):
     """Each gain, a single number, learns at a tenth of the rate."""
 
-    def __init__(self, parameters: Iterator[nn.Parameter], **options: Any) -> None:
+    def __init__(self, parameters: Iterator[nn.Parameter]) -> None:
         parameters = list(parameters)
-        super().__init__(
-            [{"params": [p for p in parameters if bool(p.ndim) == many]} for many in (True, False)], **options
-        )
+        groups = [{"params": [p for p in parameters if bool(p.ndim) == many]} for many in (True, False)]
+        super().__init__(groups, betas=(0.9, 0.99), weight_decay=0.0)
 
     def step(self, closure: None = None) -> None:
-        self.param_groups[1]["lr"] /= 10  # `fit` sets it before each step
+        self.param_groups[1]["lr"] /= 10  # the run sets it before each step
         super().step()
-
-
-def network(build: Callable[[UNetConfig], nn.Module]) -> Changed:
-    return lambda seed: mock.patch.object(checkpoint, "UNet", build)
 
 
 class Plain(nn.Module):
@@ -146,34 +154,37 @@ def folded(config: UNetConfig) -> UNet:
     return unet
 
 
-def from_regression(seed: int) -> AbstractContextManager:
+def from_regression(seed: int) -> dict[str, Model]:
     """Start from a regression: at t = T its answer, x0, is -v."""
     trained = trained_regression(seed)
     start = Model(trained.unet.config, trained.schedule, prediction="v", percentiles=trained.percentiles)
     start.load_state_dict(trained.state_dict())
     with torch.no_grad():
         start.unet.gain_out.neg_()
-    return mock.patch.object(train, "fit", partial(train.fit, start=start))
+    return {"start": start}
 
 
-@contextmanager
-def residual(seed: int) -> Iterator[None]:
+RESIDUAL = 0.2  # 28 dB below a range of 2 is a root mean square of 0.08, so that of what is diffused is 0.4
+
+
+def residual(seed: int) -> dict[str, objectives.Objective]:
     """Diffuse what a regression leaves, enlarged (Whang et al. 2022, arXiv 2112.02475)."""
     trained = trained_regression(seed)
-    scale = 0.2  # 28 dB below a range of 2 is a root mean square of 0.08, so that of what is diffused is 0.4
+    usual = objectives.diffusion(trained.schedule, "v")
 
-    @torch.no_grad()
-    def estimate(cond):
-        return at_once(trained, trained.schedule, cond)
+    def loss(output: Callable, x0: Tensor, cond: Tensor, *drawn: Tensor) -> Tensor:
+        with torch.no_grad():
+            left = (x0 - at_once(trained, trained.schedule, cond)) / RESIDUAL
+        return usual.loss(output, left, cond, *drawn)
 
-    def loss(output, schedule, prediction, x0, cond, *others):
-        return objectives.weighted_loss(output, schedule, prediction, (x0 - estimate(cond)) / scale, cond, *others)
+    return {"objective": objectives.Objective(usual.draw, loss)}
 
-    def sample(denoiser, schedule, cond, **options):
-        return estimate(cond) + scale * sample_dpmpp_2m(denoiser, schedule, cond, **options)
 
-    with mock.patch.object(train, "weighted_loss", loss), mock.patch.dict(restore.SAMPLERS, {"dpmpp_2m": sample}):
-        yield
+def add_regression(seed: int, low: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Images from samples of what the regression leaves, grey levels."""
+    trained = trained_regression(seed)
+    scaling = trained.percentiles.fit(low)
+    return scaling.invert(scaling.apply(trained.posterior_mean(low)) + RESIDUAL * scaling.apply(samples))
 
 
 AFTER_REGRESSION = (from_regression, residual)
@@ -181,12 +192,16 @@ AFTER_REGRESSION = (from_regression, residual)
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed, what was expected of it before the run, and whether the model has an estimate in one call."""
+    """What is changed, what was expected of it before the run, and what becomes of its samples.
+
+    ``one_call`` says whether the model has an estimate in one call.
+    """
 
     expected: str
     config: train.TrainConfig = CONFIG
-    changed: Changed = nullcontext
+    options: Options = lambda seed: {}
     one_call: bool = True
+    finish: Callable[[int, np.ndarray, np.ndarray], np.ndarray] = lambda seed, low, samples: samples
 
 
 def faster(variant: Variant, times: float, expected: str) -> Variant:
@@ -195,10 +210,8 @@ def faster(variant: Variant, times: float, expected: str) -> Variant:
 
 
 MICRO = UNetConfig.micro()
-BATCHES = Variant(
-    "worse: too few steps", config(batch_size=32, steps=STEPS // 4), changed=warmed_up_in(train.WARMUP // 4)
-)
-PLAIN = Variant("worse: normalisation takes longer to train", config(lr=1e-3), changed=network(Plain))
+BATCHES = Variant("worse: too few steps", config(batch_size=32, steps=STEPS // 4, warmup=WARMUP / STEPS))
+PLAIN = Variant("worse: normalisation takes longer to train", config(lr=1e-3), options=untrained(network=Plain))
 DEEP = Variant("better: depth sees farther", config(unet=replace(MICRO, base_channels=19, num_res_blocks=2)))
 WIDE = Variant(
     "the same: more at full resolution, less below",
@@ -207,24 +220,24 @@ WIDE = Variant(
 VARIANTS = {
     "reference": Variant("what the others are measured by"),
     "noise not turned down": Variant(
-        "one call worse: noise at t = T disturbs it; samples the same", changed=noise_as_it_is
+        "one call worse: noise at t = T disturbs it; samples the same", options=untrained(NoiseAsItIs)
     ),
     "eps": Variant("samples worse: must first learn to pass noise on", config(prediction="eps"), one_call=False),
     "equal weights": Variant(
-        "one call worse, late steps count less; samples better", changed=weighted(torch.ones_like)
+        "one call worse, late steps count less; samples better", options=weighted(torch.ones_like)
     ),
     "weights of x0": Variant(
-        "one call better, late steps count more; samples worse", changed=weighted(lambda alpha_bar: 1 - alpha_bar)
+        "one call better, late steps count more; samples worse", options=weighted(lambda alpha_bar: 1 - alpha_bar)
     ),
-    "min-SNR weights": Variant("one call much worse: near t = T errors hardly count", changed=weighted(min_snr)),
-    "middle timesteps": Variant("samples better, one call worse", changed=middle_timesteps),
+    "min-SNR weights": Variant("one call much worse: near t = T errors hardly count", options=weighted(min_snr)),
+    "middle timesteps": Variant("samples better, one call worse", options=diffusion(draw_t=middle_timesteps)),
     "a third of the rate": Variant("worse: 600 steps are too few for it", config(lr=LR / 3)),
     "three times the rate": Variant("worse: steps overshoot", config(lr=3 * LR)),
     "ten times the rate": Variant("worse still", config(lr=10 * LR)),
     "ten times the rate, gains slower": Variant(
         "better: at this rate the gains wander",
         config(lr=10 * LR),
-        changed=lambda seed: mock.patch.object(torch.optim, "AdamW", SlowGains),
+        options=lambda seed: {"optimizer": SlowGains},
     ),
     "batches of 4": Variant("better: more steps count more than smoother ones", config(batch_size=4, steps=2 * STEPS)),
     "batches of 32": BATCHES,
@@ -242,15 +255,16 @@ VARIANTS = {
     "folded 2 x 2": Variant(
         "better: four times the weights for the same work",
         config(unet=replace(MICRO, base_channels=48)),
-        changed=network(folded),
+        options=untrained(network=folded, unet=replace(MICRO, base_channels=48)),
     ),
     "from a regression": Variant(
-        "better: half the steps find the mean, half the rest", config(steps=STEPS // 2), changed=from_regression
+        "better: half the steps find the mean, half the rest", config(steps=STEPS // 2), options=from_regression
     ),
     "residual of a regression": Variant(
         "one draw better, less left to draw; mean the same; V/B lower",
         config(steps=STEPS // 2),
-        changed=residual,
+        options=residual,
         one_call=False,
+        finish=add_regression,
     ),
 }
