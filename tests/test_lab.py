@@ -101,7 +101,8 @@ def test_a_prediction_is_answered_by_keyboard(browser: Browser, lab: str, folder
     code = 'from ddpm_micro.teach import checks\n\nchecks.predict("{}")'
     asking = [nbformat.v4.new_code_cell(code.format(name)) for name in ("best_decay", "gain_of_15")]
     asking.append(nbformat.v4.new_code_cell("print(checks.progress())"))
-    nbformat.write(nbformat.v4.new_notebook(cells=asking), folder / "predict.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=asking, metadata=kernel), folder / "predict.ipynb")
     page = browser.new_page(viewport={"width": 1280, "height": 2000})
     run_all(page, lab, "predict")
     choice = page.locator(".jp-OutputArea .widget-button", has_text="0.98").first
