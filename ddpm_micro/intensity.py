@@ -35,6 +35,10 @@ class Scaling:
         """Network values to grey levels."""
         return value * self.scale + self.offset
 
+    def kept(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation in grey levels, with what this scaling keeps of the image."""
+        return mean, std
+
 
 def scale_back(mean: Array, std: Array, offset: float, scale: float) -> tuple[Array, Array]:
     """Mean and spread in network values to grey levels: a mean is stretched and moved, a spread is stretched alone."""
@@ -99,6 +103,9 @@ class _KeepingFaulty(Scaling):
 
     def invert(self, value: Array) -> Array:
         return np.where(self.faulty, self.image, super().invert(value))
+
+    def kept(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.where(self.faulty, self.image, mean), np.where(self.faulty, 0, std)
 
 
 def faulty_pixels(image: np.ndarray) -> np.ndarray:

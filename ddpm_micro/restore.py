@@ -79,6 +79,7 @@ def restore(
     keep_samples: bool = False,
     progress: bool = True,
     antithetic: bool = False,
+    plane: int = 0,
 ) -> Restoration:
     """Restore a micrograph.
 
@@ -86,14 +87,14 @@ def restore(
     ----------
     model : Model
     image : ndarray, shape (H, W) or (N, H, W), any H, W >= 1, grey levels
-        A stack is restored plane by plane, each plane as if it were alone.
+        A stack is restored plane by plane, each on its own scale and with its own noise.
     samples : int, >= 1
         How many, K. Memory does not depend on it unless ``keep_samples``.
     sampler : {"dpmpp_2m", "ddim", "ddpm"}
     steps : int, 1..T, optional
         Network calls per sample; by default the sampler's own number.
     seed : int, >= 0
-        The noise of sample k depends on ``(seed, k)`` alone: not on K, on the batch or on tiles.
+        The noise of sample k depends on ``(seed, plane, k)`` alone: not on K, on the batch or on tiles.
     tile : int, pixels, optional
         Side of the windows in which the network sees the image; by default 192. The noise field is one
         whatever the tiles.
@@ -105,6 +106,9 @@ def restore(
         Draw in pairs: sample 1 from the noise of sample 0 with its sign turned, sample 3 from that of sample 2. Each
         is a sample as before, but the two lie on opposite sides of the mean, and theirs is about as good as that of
         dozens which are independent (arXiv 2506.06185; chapter 7 measures it).
+    plane : int, >= 0
+        Number of the image, or of a stack's first plane, among those that are restored one after the other. Each draws
+        noise of its own, so that the errors of neighbours are independent and an average over frames averages them.
 
     Returns
     -------
@@ -123,15 +127,16 @@ def restore(
     height, width = np.shape(image)[-2:]
     batch_size = max(1, BATCH_PIXELS // min(height * width, tile**2))
 
-    def noise(k: int) -> torch.Generator | Negated:
-        return Negated(seeded(seed, k - 1)) if antithetic and k % 2 else seeded(seed, k)
+    def noise(number: int, k: int) -> torch.Generator | Negated:
+        key = (seed,) if number == 0 else (seed, number)
+        return Negated(seeded(*key, k - 1)) if antithetic and k % 2 else seeded(*key, k)
 
     scales = []  # grey levels per network value of each plane
     moments = np.empty((2, *np.shape(image)), np.float32)
     mean, std = (part.reshape(-1, height, width) for part in moments)
     kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
 
-    def draw(plane: int, cond: Tensor, scaling: Scaling) -> Iterator[np.ndarray]:
+    def draw(number: int, cond: Tensor, scaling: Scaling) -> Iterator[np.ndarray]:
         """The samples of a plane one by one, as network values."""
         for first in range(0, samples, batch_size):
             numbers = range(first, min(first + batch_size, samples))
@@ -140,20 +145,20 @@ def restore(
                 model.schedule,
                 cond.expand(len(numbers), -1, -1, -1),
                 steps=steps,
-                generator=[noise(k) for k in numbers],
+                generator=[noise(plane + number, k) for k in numbers],
                 callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
             )
             for k, x0 in zip(numbers, drawn[:, 0].cpu().double().numpy(), strict=True):
                 if kept is not None:
-                    kept[k, plane] = scaling.invert(x0)
+                    kept[k, number] = scaling.invert(x0)
                 yield x0
 
     with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
-        for plane, (cond, scaling) in enumerate(planes):
+        for number, (cond, scaling) in enumerate(planes):
             scales.append(scaling.scale)
             with np.errstate(invalid="ignore"):  # one sample has no spread: 0 / 0 is NaN
-                values = running_mean_std(draw(plane, cond, scaling))
-            mean[plane], std[plane] = scale_back(*values, scaling.offset, scaling.scale)
+                values = running_mean_std(draw(number, cond, scaling))
+            mean[number], std[number] = scaling.kept(*scale_back(*values, scaling.offset, scaling.scale))
     if antithetic:
         std *= np.sqrt((samples - 1) / samples)
     all_samples = None if kept is None else kept.reshape(samples, *np.shape(image))

@@ -73,27 +73,6 @@ def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(
     assert sorted(contents(image.parent)) == ["in.tif", "out.std.tif", "out.tif"]
 
 
-def test_restore_stack_as_two_channels(tmp_path: Path, model: str) -> None:
-    stack = np.stack([IMAGE, IMAGE[::-1]]).astype(np.uint8)
-    tiff.write(tmp_path / "in.tif", stack, axes="TYX", frame_interval_s=0.5)
-    command = [
-        "restore",
-        str(tmp_path / "in.tif"),
-        str(tmp_path / "out.tif"),
-        "--model",
-        model,
-        "--samples",
-        "2",
-        "--steps",
-        "2",
-    ]
-    assert main([*command, "--two-channels"]) == 0
-    with tifffile.TiffFile(tmp_path / "out.tif") as file:
-        assert file.series[0].axes == "TCYX" and file.series[0].shape == (2, 2, 24, 30)
-        assert file.imagej_metadata["finterval"] == 0.5
-    assert not (tmp_path / "out.std.tif").exists()
-
-
 def test_an_old_deviation_does_not_stay_beside_a_new_mean(image: Path, model: str) -> None:
     command = ["restore", str(image), str(image.with_name("out.tif")), "--model", model, "--steps", "2"]
     assert main([*command, "--samples", "2"]) == 0
@@ -165,11 +144,9 @@ def test_existing_output_is_refused_unless_told(image: Path, model: str, existin
 
 def spoil(path: Path, change: str) -> None:
     if change == "rgb":
-        tifffile.imwrite(path, np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+        tifffile.imwrite(path, np.arange(192, dtype=np.uint8).reshape(8, 8, 3), photometric="rgb")
     elif change == "nan":
         tifffile.imwrite(path, np.full((8, 8), np.nan, np.float32))
-    elif change == "4-D":
-        tifffile.imwrite(path, np.zeros((2, 3, 8, 8), np.uint8), imagej=True)
     elif change == "cut":
         path.write_bytes(path.read_bytes()[:-500])
     elif change == "text":
@@ -178,7 +155,7 @@ def spoil(path: Path, change: str) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("change", ["rgb", "nan", "4-D", "cut", "text", "missing"])
+@pytest.mark.parametrize("change", ["rgb", "nan", "cut", "text", "missing"])
 def test_bad_images_are_refused(image: Path, model: str, change: str, capsys) -> None:
     spoil(image, change)
     before = contents(image.parent)
@@ -217,7 +194,7 @@ def test_a_full_disk_leaves_nothing_half_written(image: Path, model: str, capsys
     def full(*_args: object, **_options: object) -> None:
         raise OSError(28, "No space left on device", str(image.with_name("out.tif")))
 
-    monkeypatch.setattr(tifffile, "imwrite", full)
+    monkeypatch.setattr(tifffile, "memmap", full)
     message = refused(
         capsys,
         ["restore", str(image), str(image.with_name("out.tif")), "--model", model, "--samples", "2", "--steps", "2"],

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -79,6 +79,28 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def publish(files: Sequence[tuple[Path, Path]], *, overwrite: bool) -> None:
+    """Give finished files, (where it lies, where it belongs), their names; the first one last.
+
+    An old first file goes before any other appears, so that no reader finds files of two runs side by side.
+    """
+    for temporary, path in files:
+        _sync(temporary, os.O_RDWR)
+        if not overwrite:
+            _refuse_existing(path)
+    if overwrite:
+        files[0][1].unlink(missing_ok=True)
+    for temporary, path in reversed(files):
+        try:
+            if overwrite:
+                os.replace(temporary, path)
+            else:
+                _publish_new(temporary, path)
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise _about(path, temporary, error) from error
 
 
 def _refuse_existing(path: Path) -> None:

@@ -7,15 +7,20 @@ A restored image must not rest on made-up pixels, so each function here returns 
 from __future__ import annotations
 
 import math
-import os
 import struct
 
 import tifffile
 
+from ddpm_micro.files.scale import xml_of
+
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_BOMB_BYTES, _BOMB_RATIO = 2**28, 100  # a plane of a quarter gigabyte that is packed tighter than this is no image
+
 
 def broken_chain(tif: tifffile.TiffFile) -> str | None:
-    """Follow the list of pages to its end; tifffile takes a broken list for a shorter one."""
+    """Follow the list of pages to its end, and see that all that its tags point to lies in the file."""
     file, tiff, seen = tif.filehandle, tif.tiff, set()
+    entry = struct.Struct(tiff.byteorder + ("HHQQ" if tiff.is_bigtiff else "HHII"))
     file.seek(8 if tiff.is_bigtiff else 4)
     while True:
         link = file.read(tiff.offsetsize)
@@ -31,35 +36,69 @@ def broken_chain(tif: tifffile.TiffFile) -> str | None:
         count = file.read(tiff.tagnosize)
         if len(count) < tiff.tagnosize:
             return f"page {len(seen)} lies behind the end of the file"
-        file.seek(struct.unpack(tiff.tagnoformat, count)[0] * tiff.tagsize, os.SEEK_CUR)
+        tags = file.read(struct.unpack(tiff.tagnoformat, count)[0] * tiff.tagsize)
+        for _, kind, items, value in entry.iter_unpack(tags[: len(tags) // entry.size * entry.size]):
+            size = _TYPE_BYTES.get(kind, 1) * items
+            if size > tiff.offsetsize and value + size > file.size:
+                return f"what describes page {len(seen)} is cut off"
 
 
 def missing_data(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> str | None:
-    """Find planes and strips that are absent; tifffile would fill them with zeros or return fewer planes."""
-    planes = math.prod(size for axis, size in zip(series.get_axes(False), series.get_shape(False)) if axis not in "YXS")
+    """Find planes and strips that are absent, and tables of strips that do not fit the image's size."""
+    shape, size = series.get_shape(False), tif.filehandle.size
+    if series.dataoffset is not None:
+        if series.dataoffset + math.prod(shape) * series.dtype.itemsize > size:
+            return "pixel data cut off"
+        pages = [series.keyframe]
+    else:
+        pages = list(series)
+    for number, page in enumerate(pages, 1):
+        if page is not None:
+            reason = _misfit(page, page.keyframe, size)
+            if reason:
+                return f"{reason} of plane {number}"
+    promised = promised_planes(tif, series)
+    if tif.is_imagej and len(tif.pages) == 1 and promised > 1 and series.kind != "imagej":
+        page = tif.pages[0]  # all planes follow the first: if more than that one is there, the rest was cut off
+        if page.offset < page.dataoffsets[0] and page.dataoffsets[0] + page.nbytes < size:
+            return f"pixel data cut off: {promised} planes are promised"
+    return None
+
+
+def promised_planes(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
+    """How many planes the file's description speaks of."""
     if tif.is_imagej:
         meta = tif.imagej_metadata or {}
-        promised = math.prod(int(meta.get(name, 1)) for name in ("frames", "slices", "channels"))
-    elif tif.is_shaped:
-        promised = math.prod(tif.shaped_metadata[0]["shape"]) // max(1, math.prod(series.keyframe.shape))
-    else:
-        promised = planes
-    if promised > planes:
-        return f"its metadata promise {promised} planes, {planes} are there"
-    if series.dataoffset is not None:
-        short = series.dataoffset + math.prod(series.get_shape(False)) * series.dtype.itemsize > tif.filehandle.size
-        return "pixel data cut off" if short else None
-    for number, page in enumerate(series, 1):
-        if page is None:
-            return f"plane {number} of {planes} is missing"
-        stored, end = sum(page.databytecounts), page.parent.filehandle.size
-        segments = list(zip(page.dataoffsets, page.databytecounts))
-        if not segments or any(count <= 0 or offset <= 0 or offset + count > end for offset, count in segments):
-            return f"pixel data of plane {number} cut off"
-        key = page.keyframe
-        bits = key.bitspersample if isinstance(key.bitspersample, int) else sum(key.bitspersample)
-        if key.compression == 1 and stored < math.prod(key.shape) * bits // 8:
-            return f"pixel data of plane {number} cut off"
-        if key.nbytes > max(2**28, 10_000 * stored):  # before memory is asked for
-            return f"plane {number} claims {key.nbytes} bytes and stores {stored}"
+        return math.prod(int(meta.get(name, 1)) for name in ("frames", "slices", "channels"))
+    if tif.is_ome:
+        pixels = [p.attrib for p in xml_of(tif).iter() if p.tag.endswith("Pixels")] if xml_of(tif) is not None else []
+        sizes = [math.prod(int(p.get(f"Size{axis}", 1)) for axis in "ZCT") for p in pixels[:1]]
+        return max(1, *sizes, 1) // max(1, series.keyframe.samplesperpixel)
+    if tif.is_shaped:
+        return math.prod(tif.shaped_metadata[0]["shape"]) // max(1, math.prod(series.keyframe.shape))
+    return 1
+
+
+def _misfit(page: tifffile.TiffPage, key: tifffile.TiffPage, size: int) -> str | None:
+    """Compare a page's table of strips or tiles with what its header promises."""
+    offsets, counts = page.dataoffsets, page.databytecounts
+    segments = math.prod(key.chunked)
+    if not offsets or any(c <= 0 or o <= 0 or o + c > size for o, c in zip(offsets, counts)):
+        return "pixel data cut off"
+    if len(offsets) != len(counts) or len(offsets) != segments:
+        return f"{len(offsets)} offsets and {len(counts)} sizes for {segments} strips or tiles"
+    stored = sum(counts)
+    if key.nbytes > max(_BOMB_BYTES, _BOMB_RATIO * stored):  # before memory is asked for
+        return f"{stored} bytes that would unpack to {key.nbytes}, as no image does,"
+    if key.compression != 1:
+        return None
+    bits = key.bitspersample if isinstance(key.bitspersample, int) else key.bitspersample[0]
+    samples = key.samplesperpixel if key.planarconfig == 1 else 1
+    across = key.tilewidth if key.is_tiled else key.imagewidth
+    row = -(-across * samples * bits // 8)
+    planes = key.samplesperpixel // samples * max(1, key.imagedepth)
+    exact = segments * key.tilelength * row if key.is_tiled else key.imagelength * row * planes
+    full = exact if key.is_tiled else segments * key.rowsperstrip * row
+    if stored not in (exact, exact + exact % 2, full):
+        return f"{stored} bytes instead of {exact}"
     return None

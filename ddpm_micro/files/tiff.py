@@ -1,4 +1,4 @@
-"""Micrographs in TIFF files: read with axes and pixel size, written so that ImageJ shows the same."""
+"""Micrographs in TIFF files: the planes that lie in a file, with their axes, channels and scale."""
 
 from __future__ import annotations
 
@@ -6,56 +6,221 @@ import errno
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
-from ddpm_micro.files.atomic import atomic_write
-from ddpm_micro.files.damage import broken_chain, missing_data
+from ddpm_micro.files.damage import broken_chain, missing_data, promised_planes
+from ddpm_micro.files.output import IMAGEJ_LIMIT, write
+from ddpm_micro.files.scale import scale, xml_of
 
-_NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "mm": 1e6, "cm": 1e7, "m": 1e9, "in": 2.54e7}
-_NM |= dict.fromkeys(("um", "µm", "\\u00b5m", "micron", "micrometer"), 1e3) | {"millimeter": 1e6, "inch": 2.54e7}
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-_COARSEST_PRINT_NM = 10_000.0  # 2540 dpi: a coarser "resolution" per inch or cm is a screen, printer or scanner default
-_NM_RANGE, _S_RANGE = (1e-3, 1e7), (1e-9, 1e9)  # any microscope, and what TIFF's fractions hold without loss
-IMAGEJ_LIMIT = 2**32 - 2**25  # a classic TIFF addresses 4 GiB; ImageJ reads no BigTIFF hyperstacks
-_WRITABLE = {"YX", "TYX", "ZYX", "QYX", "CYX", "TCYX", "ZCYX", "QCYX"}
+__all__ = ["IMAGEJ_LIMIT", "Description", "Micrograph", "Planes", "opened", "read", "write"]
 
 
-@dataclass(frozen=True, eq=False)
-class Micrograph:
-    """A grey-level image or stack and what its file says about its scale.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Description:
+    """What a file says of its planes.
 
     Attributes
     ----------
-    image : ndarray, shape (H, W) or (N, H, W)
-        Stored grey values in the file's dtype and native byte order, finite.
     axes : str
-        "YX", or "TYX" (time), "ZYX" (depth), "QYX" (a stack that does not say of what).
+        Letters of the axes, for example "TZCYX": T time, Z depth, C channel, Q what the file does not name.
+    shape : tuple of int
+        Length of each axis.
+    dtype : numpy.dtype
+        Of the grey values, in native byte order.
     pixel_size_nm : float or None
         Edge of a square pixel in nanometres; None when the file holds no credible one.
     z_step_nm, frame_interval_s : float or None
-        Distance between the planes of a "ZYX" and time between those of a "TYX" stack.
+        Distance between the planes along Z and time between those along T, where there is such an axis.
+    form : {"imagej", "ome", "plain"}
+        Whose metadata the file has.
+    metadata : dict
+        Names and colours of channels, in the words of tifffile's writer.
+    notes : tuple of str
+        What the file has and `ddpm_micro` does not keep, and where the file and its description disagree.
     """
 
-    image: np.ndarray
     axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
     pixel_size_nm: float | None = None
     z_step_nm: float | None = None
     frame_interval_s: float | None = None
+    form: str = "plain"
+    metadata: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Micrograph(Description):
+    """A file's description with its grey values.
+
+    Attributes
+    ----------
+    image : ndarray, shape as ``axes``, finite
+    """
+
+    image: np.ndarray
+
+
+class Planes:
+    """The planes of an open file, each read when it is asked for: ``len(planes)``, ``planes[i]`` of shape (H, W).
+
+    They come in the order of ``about.axes``, the last axis fastest.
+    """
+
+    def __init__(self, path: Path, tif: tifffile.TiffFile) -> None:
+        self._path, self._tif = path, tif
+        series = self._series = self._one_series()
+        self._pages = [page for page in series.pages if page is not None]
+        shape, axes = series.get_shape(False), series.get_axes(False)
+        self._check(0 not in shape, "an image with pixels", f"shape {shape}", "export it again")
+        number = f"dtype {series.dtype}"
+        self._check(series.dtype.kind in "uif", "integer or real grey values", number, "convert it to 16 or 32 bit")
+        damage = missing_data(tif, series)
+        self._check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
+        kept = [(axis, size) for axis, size in zip(axes, shape) if axis in "YX" or (size > 1 and axis != "S")]
+        names, sizes = "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
+        came = f"axes {names} of shape {sizes}"
+        self._check(names[-2:] == "YX", "planes YX", came, "reorder its axes")
+        self._per_page = math.prod(series.keyframe.shape) // math.prod(shape[axes.index(a)] for a in "YX")
+        self._samples = shape[axes.index("S")] if "S" in axes else 1
+        self._per_page //= self._samples
+        here, promised = self._count(sizes), max(promised_planes(tif, series), math.prod(sizes[:-2]))
+        notes = []
+        if here < promised:
+            names, sizes = "Q" * (here > 1) + "YX", (here,) * (here > 1) + sizes[-2:]
+            notes.append(
+                f"its description speaks of {promised} planes, {here} {'are' if here > 1 else 'is'} in the file"
+            )
+        if tif.is_ome and xml_of(tif) is None:
+            notes.append("its OME description cannot be read")
+        if series.keyframe.photometric == 0 and series.dtype.kind == "u":
+            notes.append("0 was white; in the result 0 is black")
+        pixel, z_step, interval, lost = scale(tif)
+        form = "imagej" if tif.is_imagej else "ome" if tif.is_ome else "plain"
+        # "stack": our own note of an unnamed axis, see `output.layout`.
+        unnamed = form == "imagej" and (tif.imagej_metadata or {}).get("stack") == "unnamed"
+        names = "".join(a if a in "TZCYX" and not (unnamed and a == "Z") else "Q" for a in names)
+        metadata, dropped = _names_and_colours(tif) if here == promised else ({}, [])
+        self.about = Description(
+            axes=names, shape=sizes, dtype=series.dtype.newbyteorder("="), pixel_size_nm=pixel,
+            z_step_nm=z_step if "Z" in names else None, frame_interval_s=interval if "T" in names else None,
+            form=form, metadata=metadata, notes=(*notes, *lost, *dropped),
+        )  # fmt: skip
+        self[0]  # what cannot be restored is told at once
+
+    def _check(self, fits: object, expected: str, came: object, remedy: str) -> None:
+        if not fits:
+            raise _Refused(f"{self._path}: expected {expected}, got {came}; {remedy}")
+
+    def _one_series(self) -> tifffile.TiffPageSeries:
+        """The series of full size; thumbnails and the levels of a pyramid are passed over."""
+        damage = broken_chain(self._tif) or (None if self._tif.series else "no image in it")
+        self._check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
+        full = [series for series in self._tif.series if not series.keyframe.is_reduced] or self._tif.series[:1]
+        height, width = full[0].keyframe.imagelength, full[0].keyframe.imagewidth
+
+        def smaller(series: tifffile.TiffPageSeries) -> bool:
+            """Whether the series shows the first one at half its size or less."""
+            factor = width / series.keyframe.imagewidth
+            return factor >= 2 and abs(series.keyframe.imagelength * factor - height) <= 2 * factor
+
+        others = [series for series in full[1:] if not smaller(series)]
+        remedy = "save the wanted one alone"
+        self._check(not others, "one image or stack", f"{len(others) + 1} different ones", remedy)
+        return full[0]
+
+    def _count(self, sizes: tuple[int, ...]) -> int:
+        return math.prod(sizes[:-2]) if self._series.dataoffset is not None else len(self._pages) * self._per_page
+
+    def __len__(self) -> int:
+        return math.prod(self.about.shape[:-2])
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if not 0 <= number < len(self):
+            raise IndexError(f"expected a plane of 0..{len(self) - 1}, got {number}")
+        with _told_of(self._path):
+            return self._read(number)
+
+    def _read(self, number: int) -> np.ndarray:
+        series, (height, width) = self._series, self.about.shape[-2:]
+        if series.dataoffset is not None and self._samples == 1:
+            dtype = series.dtype.newbyteorder(self._tif.byteorder)
+            offset = series.dataoffset + number * height * width * dtype.itemsize
+            self._tif.filehandle.seek(offset)
+            plane = np.frombuffer(self._tif.filehandle.read(height * width * dtype.itemsize), dtype)
+        else:
+            page, within = divmod(number, self._per_page)
+            plane = self._pages[page].asarray()
+            if self._samples > 1:
+                plane = self._grey(plane)
+            plane = plane.reshape(self._per_page, height, width)[within]
+        plane = np.ascontiguousarray(plane.reshape(height, width), dtype=self.about.dtype)
+        bad = 0 if plane.dtype.kind in "ui" else np.count_nonzero(~np.isfinite(plane))
+        holes = f"{bad} NaN or infinite of {plane.size}"
+        self._check(not bad, "finite grey values", holes, "replace them, for example by local medians")
+        if series.keyframe.photometric == 0 and plane.dtype.kind == "u":
+            plane = np.invert(plane) if series.keyframe.bitspersample % 8 == 0 else plane.max() - plane
+        return plane
+
+    def _grey(self, samples: np.ndarray) -> np.ndarray:
+        """One of the samples of a colour image if red, green and blue are the same."""
+        axis = self._pages[0].axes.index("S")
+        colours = np.moveaxis(samples, axis, 0)[: 3 if self._samples >= 3 else 1]
+        grey = all(np.array_equal(colours[0], colour) for colour in colours[1:])
+        remedy = "split the channels (ImageJ: Image > Color > Split Channels) and save them as one stack of channels"
+        self._check(grey, "one grey value a pixel", f"colour (RGB) of shape {samples.shape}", remedy)
+        return colours[0]
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Planes]:
+    """Open a TIFF file to read its planes one by one; raises as `read` does, also while planes are read."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a TIFF file, got a folder; give one of its files")
+    with _quiet(), ExitStack() as stack:
+        with _told_of(path):
+            # _multifile: a file of a set is the planes that lie in it, not those that its metadata place elsewhere.
+            tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+            planes = Planes(path, tif)
+        yield planes
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Tell what tifffile stumbles over in one line about the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "no such TIFF file; check the name", str(path)) from None
+    except (_Refused, PermissionError):
+        raise
+    except MemoryError:
+        raise _Refused(f"{path}: too large for this computer's memory; cut it into smaller files") from None
+    except Exception as error:  # tifffile meets damage with nearly any exception there is
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        if re.search("imagecodecs|compression.zstd|zstandard", reason):
+            remedy = "save it uncompressed, or: pip install imagecodecs"
+            raise _Refused(f"{path}: expected a compression that tifffile reads alone ({reason}); {remedy}") from None
+        remedy = "copy or export it again as TIFF"
+        raise _Refused(f"{path}: expected a whole TIFF file, got an unreadable one ({reason}); {remedy}") from None
 
 
 def read(path: str | os.PathLike[str]) -> Micrograph:
-    """Read a grey-level TIFF: plain, ImageJ or OME-TIFF, of one plane or one stack.
+    """Read a grey-level TIFF: plain, ImageJ, OME, MetaMorph or LSM, of any number of planes in T, Z and C.
 
-    Axes of length one are dropped. An ImageJ colour table is ignored: the grey values are what was measured. The
-    pixel size comes from OME or ImageJ metadata, else from the resolution tags unless it is coarser than 10 µm,
-    which no microscope camera has but 72, 96 or 300 dpi defaults do.
+    Axes of length one are dropped. An ImageJ colour table is ignored: the grey values are what was measured. Of several
+    images in one file, thumbnails and the levels of a pyramid are passed over. The pixel size comes from the
+    microscope's or ImageJ's metadata, else from the resolution tags unless it is coarser than 10 µm, which no
+    microscope camera has but 72, 96 or 300 dpi defaults do.
 
     Parameters
     ----------
@@ -71,113 +236,35 @@ def read(path: str | os.PathLike[str]) -> Micrograph:
     FileNotFoundError, PermissionError
         No such file, or not ours to read.
     ValueError
-        Not a TIFF, damaged or cut short, colour or several channels, more than one stack axis or image series,
-        complex or boolean, empty, NaN or infinite.
+        Not a TIFF, damaged or cut short, true colour, several images of different sizes, complex or boolean, empty,
+        NaN or infinite.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path}: expected a TIFF file, got a folder; give one of its files")
-    try:
-        with _quiet(), tifffile.TiffFile(path) as tif:
-            return _read_open(path, tif)
-    except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "no such TIFF file; check the name", str(path)) from None
-    except (_Refused, PermissionError):
-        raise
-    except MemoryError:
-        raise ValueError(f"{path}: too large for this computer's memory; cut it into smaller files") from None
-    except Exception as error:  # tifffile meets damage with nearly any exception there is
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        if "imagecodecs" in reason:
-            remedy = "save it uncompressed, or: pip install imagecodecs"
-            raise ValueError(f"{path}: expected a compression that tifffile reads alone ({reason}); {remedy}") from None
-        remedy = "copy or export it again as TIFF"
-        raise ValueError(f"{path}: expected a whole TIFF file, got an unreadable one ({reason}); {remedy}") from None
+    with opened(path) as planes:
+        about = planes.about
+        image = np.stack([planes[i] for i in range(len(planes))]).reshape(about.shape)
+        return Micrograph(image=image, **vars(about))
 
 
 class _Refused(ValueError):
     """A ValueError of ours, told apart from those of tifffile."""
 
 
-def _read_open(path: Path, tif: tifffile.TiffFile) -> Micrograph:
-    def check(fits: object, expected: str, came: object, remedy: str) -> None:
-        if not fits:
-            raise _Refused(f"{path}: expected {expected}, got {came}; {remedy}")
-
-    damage = broken_chain(tif) or (None if tif.series else "no image in it")
-    check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
-    series = tif.series[0]
-    shape, axes = series.get_shape(squeeze=False), series.get_axes(squeeze=False)
-    kept = [(axis, size) for axis, size in zip(axes, shape) if axis in "YX" or size > 1]
-    names, sizes = "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
-    came = f"axes {names} of shape {sizes}"
-    check(len(tif.series) == 1, "one image or stack", f"{len(tif.series)} different ones", "save the wanted one alone")
-    check(0 not in shape, "an image with pixels", f"shape {shape}", "export it again")
-    number = f"dtype {series.dtype}"
-    check(series.dtype.kind in "uif", "integer or real grey values", number, "convert it to 16 or 32 bit")
-    check("S" not in names, "one grey value a pixel", f"colour (RGB), {came}", "split the channels, restore one by one")
-    unmix = "split the channels; if they are frames, say so in ImageJ under Image > Properties"
-    check("C" not in names, "one channel", f"several channels, {came}", unmix)
-    check(names[-2:] == "YX" and len(names) <= 3, "an image YX or a stack of them", came, "save each stack alone")
-    damage = missing_data(tif, series)
-    check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
-
-    image = series.asarray().reshape(sizes)
-    image = np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
-    bad = 0 if image.dtype.kind in "ui" else np.count_nonzero(~np.isfinite(image))
-    holes = f"{bad} NaN or infinite of {image.size}"
-    check(not bad, "finite grey values", holes, "replace them, for example by local medians")
-    unnamed = tif.is_imagej and tif.imagej_metadata.get("stack") == "unnamed"  # our own note, see write()
-    stack = "" if len(names) == 2 else names[0] if names[0] in "TZ" and not unnamed else "Q"
-    pixel, z_step, interval = _scale(tif)
-    return Micrograph(image, stack + "YX", pixel, z_step if stack == "Z" else None, interval if stack == "T" else None)
-
-
-def _scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
-    """Return pixel size in nm, z step in nm, frame interval in s; None for what is not there."""
-    if tif.is_ome:
-        try:
-            pixels = next(e.attrib for e in ElementTree.fromstring(tif.ome_metadata).iter() if e.tag.endswith("Pixels"))
-        except (ElementTree.ParseError, StopIteration, TypeError):
-            pixels = {}
-        x, y, z = (_times(pixels.get(f"PhysicalSize{a}"), _nm(pixels.get(f"PhysicalSize{a}Unit", "µm"))) for a in "XYZ")
-        second = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
-        if x is not None:
-            return _square(x, y), z, _times(pixels.get("TimeIncrement"), second, _S_RANGE)
-    tags, meta = tif.pages[0].tags, (tif.imagej_metadata or {}) if tif.is_imagej else {}
-    name = meta.get("unit") or {2: "inch", 3: "cm"}.get(tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 2)
-    nm = _nm(name)
-    x, y = (_times(_inverse(tags[tag].value), nm) if tag in tags else None for tag in ("XResolution", "YResolution"))
-    if x is not None and nm in (_NM["inch"], _NM["cm"]) and x > _COARSEST_PRINT_NM:
-        x = None
-    return _square(x, y), _times(meta.get("spacing"), nm), _times(meta.get("finterval"), 1.0, _S_RANGE)
-
-
-def _nm(unit: object) -> float | None:
-    name = str(unit).strip().lower().replace("μ", "µ").replace("metre", "meter")
-    return _NM.get(name, _NM.get(name.removesuffix("s")))
-
-
-def _inverse(rational: object) -> float | None:
-    try:
-        return rational[1] / rational[0]
-    except (TypeError, IndexError, ZeroDivisionError):
-        return None
-
-
-def _times(value: object, unit: float | None, within: tuple[float, float] = _NM_RANGE) -> float | None:
-    try:
-        product = float(value) * unit
-    except (TypeError, ValueError):
-        return None
-    return product if within[0] <= product <= within[1] else None
-
-
-def _square(x: float | None, y: float | None) -> float | None:
-    if x is None or y is None or abs(x - y) <= 0.01 * x:
-        return x
-    logging.getLogger(__name__).warning("pixels of %g nm x %g nm are not square: the pixel size is not kept", x, y)
-    return None
+def _names_and_colours(tif: tifffile.TiffFile) -> tuple[dict, list[str]]:
+    """Names and colours of channels for tifffile's writer, and what of the file's metadata is not kept."""
+    lost: list[str] = []
+    metadata: dict[str, object] = {}
+    if tif.is_imagej:
+        meta = tif.imagej_metadata or {}
+        metadata = {key: meta[key] for key in ("Labels", "LUTs", "Ranges", "mode") if key in meta}
+        lost = [key for key in ("ROI", "Overlays", "Info", "Properties") if key in meta]
+    elif tif.is_ome and (xml := xml_of(tif)) is not None:
+        tags = {element.tag.rpartition("}")[2] for element in xml}
+        channels = [element.attrib for element in xml.iter() if element.tag.endswith("Channel")]
+        known = {key: [c.get(key) for c in channels] for key in ("Name", "Color")}
+        known["Color"] = [None if value is None else int(value) for value in known["Color"]]
+        metadata["Channel"] = {key: values for key, values in known.items() if values and None not in values}
+        lost = sorted(tags & {"Instrument", "Experimenter", "ROI", "StructuredAnnotations"})
+    return metadata, [f"not kept of its metadata: {', '.join(lost)}"] if lost else []
 
 
 @contextmanager
@@ -190,84 +277,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         tifffile_log.removeFilter(mute)
-
-
-def write(
-    path: str | os.PathLike[str],
-    image: np.ndarray,
-    *,
-    axes: str,
-    pixel_size_nm: float | None = None,
-    z_step_nm: float | None = None,
-    frame_interval_s: float | None = None,
-    channel_names: Sequence[str] = (),
-    overwrite: bool = False,
-) -> None:
-    """Write an image or stack as a TIFF that ImageJ opens with axes and scale, whole or not at all.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to make; its folder must exist.
-    image : ndarray of float32, uint16 or uint8, shape as `axes`
-        Finite grey values, of either byte order.
-    axes : str
-        "YX", "TYX", "ZYX" or "QYX" for one grey value a pixel, "CYX", "TCYX", "ZCYX" or "QCYX" for several channels,
-        for example mean and standard deviation. ImageJ knows no unnamed stacks: it shows "Q" as slices, `read` as "Q".
-    pixel_size_nm : float, optional
-        Edge of a pixel in nm, stored as pixels per micron.
-    z_step_nm : float, optional
-        Distance of slices in nm. ImageJ has one unit for both, so it is kept only beside a pixel size.
-    frame_interval_s : float, optional
-        Time between frames in s.
-    channel_names : sequence of str, optional
-        One label a channel, shown above the image in ImageJ.
-    overwrite : bool
-        Whether an existing file may be replaced.
-
-    Raises
-    ------
-    FileExistsError
-        The file exists and `overwrite` is false.
-    ValueError
-        Axes, shape, dtype, scale or number of names do not fit, empty, NaN or infinite, more than 4 GB.
-    OSError
-        See `ddpm_micro.files.atomic.atomic_write`.
-    """
-    image = np.asarray(image)
-    steps = {"pixel_size_nm": pixel_size_nm, "z_step_nm": z_step_nm, "frame_interval_s": frame_interval_s}
-    if axes not in _WRITABLE:
-        raise ValueError(f"expected axes of {', '.join(sorted(_WRITABLE))}, got {axes!r}; reorder or split the array")
-    if image.ndim != len(axes) or image.size == 0:
-        raise ValueError(f"expected {len(axes)} axes {axes} with pixels in them, got shape {image.shape}; reshape it")
-    if image.dtype.newbyteorder("=") not in (np.float32, np.uint16, np.uint8):
-        raise ValueError(f"expected float32, uint16 or uint8, got {image.dtype}; ImageJ reads no other: use .astype()")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise ValueError("expected finite grey values, got NaN or infinite ones; find out where they arose")
-    if image.nbytes > IMAGEJ_LIMIT:
-        raise ValueError(f"expected less than 4 GB for an ImageJ TIFF, got {image.nbytes / 1e9:.1f} GB; write parts")
-    for name, value in steps.items():
-        least, most = _S_RANGE if name.endswith("_s") else _NM_RANGE
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"expected {name} of {least:g} to {most:g}, got {value}; leave it out when unknown")
-    channels = image.shape[axes.index("C")] if "C" in axes else 1
-    if channel_names and len(channel_names) != channels:
-        raise ValueError(f"expected {channels} channel_names, got {len(channel_names)}; give one a channel")
-
-    metadata: dict[str, object] = {"axes": axes.replace("Q", "Z") + "S", "mode": "grayscale"}
-    if "Q" in axes:
-        metadata["stack"] = "unnamed"  # ImageJ skips words it does not know
-    resolution = None
-    if pixel_size_nm is not None:
-        metadata["unit"], resolution = "micron", (1e3 / pixel_size_nm,) * 2
-        if z_step_nm is not None:
-            metadata["spacing"] = z_step_nm / 1e3
-    if frame_interval_s is not None:
-        metadata["finterval"] = frame_interval_s
-    if channel_names:
-        planes = math.prod(image.shape[:-2])
-        metadata["Labels"] = [str(name) for name in channel_names] * (planes // channels)
-    with atomic_write(path, overwrite=overwrite) as temporary:
-        options = {"photometric": "minisblack", "resolution": resolution, "metadata": metadata}
-        # One sample a pixel is said aloud: else tifffile takes a stack of width 1 for one image of N columns.
-        tifffile.imwrite(temporary, image[..., None], imagej=True, **options)

@@ -10,8 +10,8 @@ PREDICTIONS = {
         {
             "none": "Each could end in a wrong image that looks right, or in the loss of one: so you have to say "
             "what you mean.",
-            "one": "One may feel too strict, the file with two channels perhaps. But a model restores one kind of "
-            "structure, so you have to say which channel.",
+            "one": "One may feel too strict, the image in colours perhaps. But its colours were mixed for show, so "
+            "the channels themselves are asked for.",
             "two or three": "Each could end in a wrong image that looks right, or in the loss of one, and you would "
             "learn of it too late.",
         },

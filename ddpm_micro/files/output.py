@@ -1,0 +1,256 @@
+"""Writing TIFF files: whole or not at all, and plane by plane for results that take long."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import tifffile
+
+from ddpm_micro.files.atomic import atomic_write, publish
+from ddpm_micro.files.scale import NM_RANGE, S_RANGE
+
+IMAGEJ_LIMIT = 2**32 - 2**25  # a classic TIFF addresses 4 GiB; ImageJ reads no BigTIFF hyperstacks
+
+
+def write(
+    path: str | os.PathLike[str],
+    image: np.ndarray,
+    *,
+    axes: str,
+    pixel_size_nm: float | None = None,
+    z_step_nm: float | None = None,
+    frame_interval_s: float | None = None,
+    channel_names: Sequence[str] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write an image or stack as a TIFF that ImageJ opens with axes and scale, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make; its folder must exist.
+    image : ndarray of float32, uint16 or uint8, shape as `axes`
+        Finite grey values, of either byte order.
+    axes : str
+        "YX" after any of T, Z and C, in this order, for example "TZCYX"; or "Q" in place of "Z" for a stack that is not
+        named. ImageJ knows no unnamed stacks: it shows "Q" as slices, `read` as "Q".
+    pixel_size_nm : float, optional
+        Edge of a pixel in nm, stored as pixels per micron.
+    z_step_nm : float, optional
+        Distance of slices in nm. ImageJ has one unit for both, so it is kept only beside a pixel size.
+    frame_interval_s : float, optional
+        Time between frames in s.
+    channel_names : sequence of str, optional
+        One label a channel, shown above the image in ImageJ.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        The file exists and `overwrite` is false.
+    ValueError
+        Axes, shape, dtype, scale or number of names do not fit, empty, NaN or infinite, more than 4 GB.
+    OSError
+        See `ddpm_micro.files.atomic.atomic_write`.
+    """
+    image = np.asarray(image)
+    steps = {"pixel_size_nm": pixel_size_nm, "z_step_nm": z_step_nm, "frame_interval_s": frame_interval_s}
+    if not _imagej_axes(axes):
+        raise ValueError(f"expected axes YX after any of T, Z or Q, and C, got {axes!r}; reorder or split the array")
+    if image.ndim != len(axes) or image.size == 0:
+        raise ValueError(f"expected {len(axes)} axes {axes} with pixels in them, got shape {image.shape}; reshape it")
+    if image.dtype.newbyteorder("=") not in (np.float32, np.uint16, np.uint8):
+        raise ValueError(f"expected float32, uint16 or uint8, got {image.dtype}; ImageJ reads no other: use .astype()")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ValueError("expected finite grey values, got NaN or infinite ones; find out where they arose")
+    if image.nbytes > IMAGEJ_LIMIT:
+        raise ValueError(f"expected less than 4 GB for an ImageJ TIFF, got {image.nbytes / 1e9:.1f} GB; write parts")
+    for name, value in steps.items():
+        least, most = S_RANGE if name.endswith("_s") else NM_RANGE
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"expected {name} of {least:g} to {most:g}, got {value}; leave it out when unknown")
+    channels = image.shape[axes.index("C")] if "C" in axes else 1
+    if channel_names and len(channel_names) != channels:
+        raise ValueError(f"expected {channels} channel_names, got {len(channel_names)}; give one a channel")
+    metadata = {"Labels": [str(name) for name in channel_names] * (math.prod(image.shape[:-2]) // channels)}
+    options = _imagej(axes, steps, metadata if channel_names else {})
+    with atomic_write(path, overwrite=overwrite) as temporary:
+        # One sample a pixel is said aloud: else tifffile takes a stack of width 1 for one image of N columns.
+        tifffile.imwrite(temporary, image[..., None], **options)
+
+
+class PlaneWriter:
+    """A float32 TIFF of known shape whose planes are written one at a time, in any order.
+
+    It has the form and metadata that the description gives, except where an ImageJ file could not hold it.
+
+    Parameters
+    ----------
+    path : path-like
+        Is replaced, unless ``resume``, which goes on with the file that is there.
+    about : Description
+        Of the file to write: axes, shape, scale, form, names and colours.
+    """
+
+    def __init__(self, path: Path, about: Any, *, resume: bool = False) -> None:
+        self.path = path
+        if not resume:
+            size = 4 * math.prod(about.shape)
+            options = _options(about, size)
+            shape = about.shape if options.get("ome") else (*about.shape, 1)
+            tifffile.memmap(path, shape=shape, dtype=np.float32, **options).flush()
+        with tifffile.TiffFile(path) as tif:
+            self._offset = tif.pages[0].dataoffsets[0]
+            self._dtype = np.dtype(np.float32).newbyteorder(tif.byteorder)
+        self._shape = about.shape[-2:]
+
+    def put(self, number: int, plane: np.ndarray) -> None:
+        """Write plane ``number``, counted in the order of the axes, of shape (H, W)."""
+        data = np.ascontiguousarray(plane, self._dtype).reshape(self._shape)
+        with open(self.path, "r+b") as file:
+            file.seek(self._offset + number * data.nbytes)
+            file.write(data.tobytes())
+
+
+def _imagej_axes(axes: str) -> bool:
+    """Whether axes stand in ImageJ's order, each at most once."""
+    order = "TZCYX" if "Q" not in axes else "TQCYX"
+    return axes == "".join(a for a in order if a in axes) and axes[-2:] == "YX"
+
+
+def _options(about: Any, size: int) -> dict[str, Any]:
+    """What tifffile's writer needs for a file of the form of ``about``, or of the next that can hold it."""
+    steps = {name: getattr(about, name) for name in ("pixel_size_nm", "z_step_nm", "frame_interval_s")}
+    big = {"bigtiff": size > IMAGEJ_LIMIT}
+    if about.form != "ome" and _imagej_axes(about.axes) and not big["bigtiff"]:
+        return _imagej(about.axes, steps, about.metadata if about.form == "imagej" else {})
+    letters = about.axes[:-2].replace("Q", "Z", 1)
+    if len(set(letters)) < len(letters) or "Q" in letters:  # OME has no names for these
+        return big | {"photometric": "minisblack", "metadata": {"axes": about.axes + "S"}}
+    metadata: dict[str, Any] = {"axes": letters + "YX", **(about.metadata if about.form == "ome" else {})}
+    for axis, name, unit in (("X", "pixel_size_nm", 1e3), ("Y", "pixel_size_nm", 1e3), ("Z", "z_step_nm", 1e3)):
+        if steps[name] is not None:
+            metadata[f"PhysicalSize{axis}"] = steps[name] / unit
+    if steps["frame_interval_s"] is not None:
+        metadata["TimeIncrement"] = steps["frame_interval_s"]
+    return big | {"ome": True, "photometric": "minisblack", "metadata": metadata}
+
+
+def _imagej(axes: str, steps: dict[str, float | None], kept: dict[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"axes": axes.replace("Q", "Z") + "S", "mode": "grayscale", **kept}
+    if "Q" in axes:
+        metadata["stack"] = "unnamed"  # ImageJ skips words it does not know
+    resolution = None
+    if steps["pixel_size_nm"] is not None:
+        metadata["unit"], resolution = "micron", (1e3 / steps["pixel_size_nm"],) * 2
+        if steps["z_step_nm"] is not None:
+            metadata["spacing"] = steps["z_step_nm"] / 1e3
+    if steps["frame_interval_s"] is not None:
+        metadata["finterval"] = steps["frame_interval_s"]
+    return {"imagej": True, "photometric": "minisblack", "resolution": resolution, "metadata": metadata}
+
+
+class Results:
+    """Files of one form that are written plane by plane, appear together, and can be gone on with after a stop.
+
+    Until all planes are there the files lie hidden beside their places, with a list of the planes that are done. A
+    later run with the same ``key`` goes on from them; with another key it begins anew.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Where the files are to appear; the first one last of all, so that where it is the others belong to it.
+    about : Description
+        See `PlaneWriter`.
+    key : str
+        Says what is computed from what.
+    first : bool
+        Whether this process makes the files; the others of one run wait for it and join.
+
+    Raises
+    ------
+    ValueError
+        If another run is writing the same files.
+    """
+
+    def __init__(self, paths: Sequence[Path], about: Any, key: str, *, first: bool = True) -> None:
+        self.paths, planes = list(paths), math.prod(about.shape[:-2])
+        self._hidden = [path.with_name(f".{path.name}.part") for path in paths]
+        self._list = paths[0].with_name(f".{paths[0].name}.done")
+        head = hashlib.sha256(f"{key} {about} {[path.name for path in paths]}".encode()).hexdigest().encode()
+        self._head = len(head)
+        self._lock = _locked(self._list) if first else None
+        known = self._list.read_bytes()
+        resume = known[: len(head)] == head and len(known) == len(head) + planes
+        resume = resume and all(hidden.exists() for hidden in self._hidden)
+        if first and not resume:
+            self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
+        with self.kept_if_begun(closing=False):
+            self._writers = [PlaneWriter(hidden, about, resume=resume or not first) for hidden in self._hidden]
+        if first and not resume:
+            self._list.write_bytes(head + bytes(planes))
+
+    def todo(self) -> list[int]:
+        """Numbers of the planes that are still to be written."""
+        return [number for number, done in enumerate(self._list.read_bytes()[self._head :]) if not done]
+
+    def put(self, number: int, *images: np.ndarray) -> None:
+        """Write a plane of each file; only then it counts as done."""
+        for writer, image in zip(self._writers, images, strict=True):
+            writer.put(number, image)
+        with open(self._list, "r+b") as file:
+            file.seek(self._head + number)
+            file.write(b"\1")
+
+    @contextmanager
+    def kept_if_begun(self, *, closing: bool = True) -> Iterator[None]:
+        """If the block fails before any plane is done, remove what was made; else leave it to be gone on with."""
+        failed = True
+        try:
+            yield
+            failed = False
+        except KeyboardInterrupt:
+            if not self._begun():
+                raise
+            raise KeyboardInterrupt("stopped; the same command goes on from here") from None
+        finally:
+            if failed and not self._begun():
+                for path in (*self._hidden, self._list):
+                    path.unlink(missing_ok=True)
+            if self._lock and (closing or failed):
+                self._lock.close()
+
+    def _begun(self) -> bool:
+        return self._list.exists() and any(self._list.read_bytes()[self._head :])
+
+    def publish(self, *, overwrite: bool) -> None:
+        """Let the files appear. There is never a new one beside an old one."""
+        if self.todo():
+            raise ValueError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
+        publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
+        self._list.unlink()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Open a file that no other process has locked; the lock ends with the process."""
+    file = open(path, "a+b")  # noqa: SIM115 (held open as long as the lock is wanted)
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has no such locks
+        pass
+    except BlockingIOError:
+        file.close()
+        raise ValueError(
+            f"another run is writing {path.name[1:].removesuffix('.done')}; wait for it, or stop it"
+        ) from None
+    return file
