@@ -44,33 +44,16 @@ def conformal_factor(
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is kept beside the weights.
+    """What is kept beside the weights."""
 
-    Attributes
-    ----------
-    settings : dict
-        Arguments of `ddpm_micro.restore.restore` for which it holds.
-    spread, error : list of float, network values
-        The curve: where the samples spread by ``spread``, the root mean squared error is ``error``.
-    factors : dict of str to float or None
-        By level in per cent; None where the fields were too few.
-    before, after : dict of str to list of two floats
-        Share of the truth in the intervals on fields that were held out, and its standard error over fields: for a
-        normal distribution as wide as the spread, and for the calibrated intervals.
-    fields : dict of str to int
-        How many were used for the ``curve``, for the ``factors``, and for the ``check``.
-    data, data_sha256, weights_sha256 : str
-        What the fields were, and of which weights they were restored.
-    """
-
-    settings: dict[str, Any]
-    spread: list[float]
-    error: list[float]
-    factors: dict[str, float | None]
-    before: dict[str, list[float]]
-    after: dict[str, list[float]]
-    fields: dict[str, int]
-    data: str = ""
+    settings: dict[str, Any]  # arguments of `ddpm_micro.restore.restore` for which it holds
+    spread: list[float]  # network values; where the samples spread so far ...
+    error: list[float]  # ... this is the root mean squared error
+    factors: dict[str, float | None]  # by level in per cent; None where the fields were too few
+    before: dict[str, list[float]]  # by level: share of the truth, in the fields held out, in an interval from a ...
+    after: dict[str, list[float]]  # ... normal distribution and in the calibrated one; each with its standard error
+    fields: dict[str, int]  # how many were used for the ``curve``, the ``factors`` and the ``check``
+    data: str = ""  # what they were
     data_sha256: str = ""
     weights_sha256: str = ""
     version: int = VERSION
@@ -84,13 +67,7 @@ class Calibration:
         return np.interp(std, self.spread, self.error) * np.maximum(std / max(self.spread[-1], 1e-12), 1)
 
     def factor(self, level: int) -> float:
-        """How many errors an interval of ``level`` per cent reaches to either side.
-
-        Raises
-        ------
-        ValueError
-            For a level that was not calibrated, or for which there were too few fields.
-        """
+        """How many errors an interval of ``level`` per cent reaches to either side; ValueError if that is not known."""
         if self.factors.get(str(level)) is None:
             known = ", ".join(name for name, factor in self.factors.items() if factor is not None)
             raise ValueError(f"expected an interval of {known} %, got {level}; more fields to calibrate on allow more")
@@ -115,17 +92,12 @@ def calibrate(
 
     Parameters
     ----------
-    truth, mean, std : ndarray, shape (N, P), N >= 8, network values
-        P pixels of N independent fields: the truth, and mean and spread of the samples.
+    truth, mean, std : ndarray, shape (N, P), network values
+        P pixels of N >= 8 independent fields: the truth, and mean and spread of the samples.
     noise : ndarray, broadcast with ``truth``
         Variance of the noise of the truth itself. It adds to the squared distance from the mean, so it is taken off.
     **about
         The other attributes of `Calibration`: settings, data, ...
-
-    Raises
-    ------
-    ValueError
-        For fewer than 8 fields.
     """
     if len(truth) < FEWEST:
         raise ValueError(f"expected at least {FEWEST} fields to calibrate and to check on, got {len(truth)}")

@@ -36,46 +36,21 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class ResidualCheck:
-    """What the statistics of the residual were on sound restorations.
+    """What the statistics of the residual were on sound restorations."""
 
-    Attributes
-    ----------
-    lowest, middle, highest : list of float
-        Quantiles of each statistic in the order of `SIGNS`: nearly the whole range, and the median.
-    threshold : float
-        Of the number: 1 in 100 sound windows exceeds it.
-    windows : int
-        How many were looked at.
-    applies : bool
-        False for a model whose result is sharper than the frame: there the residual is not noise.
-    """
-
-    lowest: list[float]
-    middle: list[float]
-    highest: list[float]
-    threshold: float
-    windows: int
-    applies: bool
+    lowest: list[float]  # quantiles of each statistic in the order of `SIGNS`: .5 %, ...
+    middle: list[float]  # ... 50 % ...
+    highest: list[float]  # ... and 99.5 %
+    threshold: float  # 1 in 100 sound windows has a number above it
+    windows: int  # how many were looked at
+    applies: bool  # False for a model whose result is sharper than the frame: there the residual is not noise
 
     def number(self, low: np.ndarray, mean: np.ndarray) -> tuple[float, str]:
-        """How far the residual of a plane is from usual, and in which respect.
+        """How far the residual of a plane is from usual, an alarm if above `threshold`, and in which respect.
 
-        Parameters
-        ----------
-        low, mean : ndarray, shape (H, W), at least 64 x 64, network values
-            The frame, and what was restored from it.
-
-        Returns
-        -------
-        float, str
-            An alarm if above `threshold`: the largest deviation of all statistics, each in units of its own range.
-            They are means over windows of 64 pixels, so that on larger planes false alarms are rarer. The text says
-            in which respect it deviates most.
-
-        Raises
-        ------
-        ValueError
-            For a plane that is too small, and if the check does not apply.
+        ``low`` and ``mean`` (H, W), at least 64 x 64, are the frame and what was restored from it, in network values.
+        The number is the largest deviation of all statistics, each in units of its own range; they are means over
+        windows of 64 pixels. ValueError for a plane that is too small, and if the check does not apply.
         """
         if not self.applies:
             raise ValueError("the residual check does not apply: this model's result is sharper than the frame")
@@ -121,10 +96,7 @@ def windows(low: np.ndarray, mean: np.ndarray) -> Iterator[tuple[np.ndarray, np.
 
 
 def error_map(low: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The residual in units of its own noise, (H, W): about normal where all that was removed is noise.
-
-    The variance of the residual is fitted by a straight line in the mean, as photons and read noise make it.
-    """
+    """The residual over its noise, (H, W), whose variance is fitted as a straight line in the mean."""
     squared, light = (low - mean) ** 2, mean - mean.mean()
     variance = squared.mean() + (squared * light).mean() / ((light**2).mean() + TINY) * light
     return (low - mean) / np.sqrt(np.maximum(variance, 0.1 * squared.mean() + TINY))
