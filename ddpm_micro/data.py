@@ -6,13 +6,11 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_micro.files import tiff
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.noise import seeded
 
@@ -142,38 +140,6 @@ def augment(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[n
     if flip:
         x0, cond = x0[:, ::-1], cond[:, ::-1]
     return x0, cond
-
-
-def read_pairs(folder: str | Path) -> tuple[list[np.ndarray], list[np.ndarray], list[str]]:
-    """The planes of ``folder/low/*.tif``, of the files of the same names in ``folder/high``, and the file of each.
-
-    Raises
-    ------
-    ValueError
-        If a folder is missing or empty, a file has no partner, or two partners differ in shape.
-    """
-    folder = Path(folder)
-    names = {}
-    for side in ("low", "high"):
-        names[side] = {p.name for p in (folder / side).glob("[!.]*") if p.suffix.lower() in (".tif", ".tiff")}
-        if not names[side]:
-            raise ValueError(
-                f"expected TIFF files in {folder / side}, found none; training pairs are low/NAME.tif and high/NAME.tif"
-            )
-    alone = sorted(names["low"] ^ names["high"])
-    if alone:
-        raise ValueError(
-            f"expected the same file names in {folder}/low and {folder}/high; without partner: {', '.join(alone[:5])}"
-        )
-    low, high, files = [], [], []
-    for name in sorted(names["low"]):
-        pair = [tiff.read(folder / side / name).image for side in ("low", "high")]
-        if pair[0].shape != pair[1].shape:
-            raise ValueError(f"expected low and high of one shape, got {pair[0].shape} and {pair[1].shape} for {name}")
-        for planes, image in zip((low, high), pair, strict=True):
-            planes.extend(image.reshape(-1, *image.shape[-2:]).astype(np.float32))
-        files += [name] * (len(low) - len(files))
-    return low, high, files
 
 
 @lru_cache(maxsize=2)

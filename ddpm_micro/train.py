@@ -28,7 +28,7 @@ from ddpm_micro.device import choose_precision
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model, at_once, check_method
 from ddpm_micro.noise import Negated, seeded
-from ddpm_micro.objectives import Objective, objective_of
+from ddpm_micro.objectives import Objective, hide, objective_of
 from ddpm_micro.run import Run, adamw, read_state, seeded_dropout, stop_requests
 from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, cosine_schedule
@@ -137,7 +137,7 @@ def fit(
     objective: Objective | None = None,
     rate: Callable[[int, int, float, int], float] = learning_rate,
     optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] = adamw,
-    data: str = "",
+    data: str | dict = "",
     progress: bool = True,
     on_validation: Callable[[int, Model], None] | None = None,
 ) -> Model:
@@ -158,7 +158,7 @@ def fit(
         The rule of the learning rate, see `learning_rate`.
     optimizer : callable
         Makes the optimizer from the parameters.
-    data : str
+    data : str or dict
         What it is trained on, for the sidecar.
     progress : bool
         Show a bar with the loss and the time left.
@@ -238,9 +238,15 @@ def draw_batch(run: Run, config: TrainConfig, objective: Objective, patches: Pai
 
 @torch.no_grad()
 def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
-    """Mean absolute error of one estimate per patch (see `quick_estimate`), in network values."""
+    """Mean absolute error of one estimate per patch (see `quick_estimate`), in network values.
+
+    For n2v without clean images it is the error at hidden pixels: seeing them, returning the input would look perfect.
+    """
     x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
     model.eval()
+    if model.method == "n2v" and torch.equal(x0, cond):
+        seen, hidden = hide(cond, torch.Generator().manual_seed(0))
+        return (at_once(model, model.schedule, seen) - cond)[hidden].abs().mean().item()
     return (quick_estimate(model, model.schedule, model.method, cond) - x0).abs().mean().item()
 
 
@@ -365,7 +371,7 @@ def _write_log(run: Run, path: Path) -> None:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in run.log))
 
 
-def _info(config: TrainConfig, start: str | None, data: str, run: Run) -> dict:
+def _info(config: TrainConfig, start: str | None, data: str | dict, run: Run) -> dict:
     """What the sidecar tells of a training run."""
     processes, precision = run.accelerator.num_processes, run.accelerator.mixed_precision
     return {

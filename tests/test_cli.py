@@ -246,7 +246,7 @@ def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
     train = ["train", str(tmp_path / "train"), str(run), "--steps", "2", "--batch-size", "1", "--patch", "16"]
     assert main(train) == 0
     model = str(run / "model.safetensors")
-    assert load_model(model).info["data"] == "2 pairs of planes, the last 1 held out for validation"
+    assert load_model(model).info["data"] == {"pairs": 2, "held_out": 1, "left_out": []}
     assert "steps was 2, now 3" in refused(capsys, [*train[:3], "--steps", "3", "--batch-size", "1", "--patch", "16"])
     command = [
         "evaluate",
@@ -313,7 +313,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys) -> None:
     assert stop.value.code == 2 and err.startswith("ddpm-micro: ") and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["restore", "train", "calibrate", "evaluate", "simulate", "fetch", "info"])
+@pytest.mark.parametrize("command", ["restore", "check", "train", "calibrate", "evaluate", "simulate", "fetch", "info"])
 def test_help_tells_units_and_defaults(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -1,13 +1,10 @@
 """Batches: both images alike, really augmented, shuffled, a function of seed and step alone."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from ddpm_micro.data import BRIGHTNESS, PairedPatches, augment, read_pairs
-from ddpm_micro.files import tiff
+from ddpm_micro.data import BRIGHTNESS, PairedPatches, augment
 from ddpm_micro.intensity import Percentiles
 
 
@@ -107,38 +104,3 @@ def test_centres_are_the_middle_and_not_augmented() -> None:
 def test_mistakes_are_named(low: list, high: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PairedPatches(low, high, 8)
-
-
-def save(folder: Path, side: str, name: str, image: np.ndarray) -> None:
-    (folder / side).mkdir(exist_ok=True)
-    tiff.write(folder / side / name, image, axes="QYX"[-image.ndim :])
-
-
-def test_folders_are_paired_by_name(tmp_path: Path) -> None:
-    for name, image in [
-        ("b.tif", np.full((4, 5), 2, np.uint8)),
-        ("a.tif", np.stack([np.full((3, 3), i, np.uint16) for i in (7, 8)])),
-    ]:
-        save(tmp_path, "low", name, image)
-        save(tmp_path, "high", name, image + 1)
-    low, high, files = read_pairs(tmp_path)
-    assert files == ["a.tif", "a.tif", "b.tif"]
-    assert [(a.shape, a.flat[0], b.flat[0]) for a, b in zip(low, high, strict=True)] == [
-        ((3, 3), 7, 8),
-        ((3, 3), 8, 9),
-        ((4, 5), 2, 3),
-    ]
-
-
-def test_folders_that_do_not_match_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected TIFF files in .*low"):
-        read_pairs(tmp_path)
-    save(tmp_path, "low", "a.tif", np.zeros((3, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"expected TIFF files in .*high"):
-        read_pairs(tmp_path)
-    save(tmp_path, "high", "a.tif", np.zeros((3, 4), np.uint8))
-    with pytest.raises(ValueError, match=r"\(3, 3\) and \(3, 4\) for a.tif"):
-        read_pairs(tmp_path)
-    save(tmp_path, "high", "c.tif", np.zeros((3, 4), np.uint8))
-    with pytest.raises(ValueError, match=r"without partner: c\.tif"):
-        read_pairs(tmp_path)

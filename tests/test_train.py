@@ -248,3 +248,14 @@ def test_training_on_a_gpu(patches, tmp_path: Path) -> None:
         fit(config, *patches, tmp_path, progress=False, on_validation=stop_at(4, signal.SIGTERM))
     model = fit(config, *patches, tmp_path, progress=False)
     assert model.info["training"]["precision"] in ("bf16", "fp16") and "cuda" in model.info["machine"]
+
+
+def test_noise2void_without_clean_images_is_not_validated_by_what_it_sees(monkeypatch) -> None:
+    """A network that returns its input makes no error where it sees the pixel, and a large one where it is hidden."""
+    noise = [np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)]
+    model = Model(UNetConfig(8, (1,), 1, ()), cosine_schedule(8), prediction="x0", method="n2v")
+    monkeypatch.setattr(model, "output", lambda x_t, t, cond: cond)
+    low_only, blank = PairedPatches(noise, noise, 16), PairedPatches(noise, [0 * noise[0]], 16)
+    assert validate(model, low_only) > 0.1
+    x0, cond = blank.centres(1)
+    assert validate(model, blank) == pytest.approx((cond - x0).abs().mean().item(), rel=1e-5)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddpm_micro.choices import SETS
+from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import DATA_HELP, check_data, check_output, model_and_samples, number, overwrite
+
+if TYPE_CHECKING:
+    from ddpm_micro.files.matching import Brightness
 
 HELP = "compare a model with the raw image and the best Gaussian filter on pairs"
 
@@ -28,7 +33,6 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)
     from ddpm_micro import datasets, simulate
-    from ddpm_micro.data import read_pairs
     from ddpm_micro.files.atomic import atomic_write
 
     data_range, titles = None, None
@@ -40,7 +44,8 @@ def run(arguments: argparse.Namespace) -> None:
         pairs = simulate.split(arguments.data, "test")
         low, high = pairs.low, pairs.high
     else:
-        low, high, _ = read_pairs(arguments.data)
+        pairs, brightness = matched_pairs(arguments.data, low_only=False, tell=True)
+        low, high = pairs.low, pairs.high
     if arguments.images is not None:
         if arguments.images < 1:
             raise ValueError(f"expected --images >= 1, got {arguments.images}")
@@ -50,6 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
     from ddpm_micro.checkpoint import load_model
 
     model = load_model(arguments.model)
+    if arguments.data != "fmd" and arguments.data not in SETS:
+        _tell(brightness, model.info.get("data"))
     options = {"data_range": data_range, "samples": arguments.samples, "steps": arguments.steps}
     records = evaluate.evaluate(model, arguments.data, low, high, **options)
     for row, title in enumerate(titles or []):
@@ -59,3 +66,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         with atomic_write(arguments.json, overwrite=arguments.overwrite) as temporary:
             temporary.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+
+
+def _tell(brightness: Brightness | None, data: object) -> None:
+    """Say where low and high differ in brightness, or where they do so otherwise than in the model's training."""
+    if brightness is None:
+        print("low and high are compared as they are: all errors include their difference in brightness")
+    elif isinstance(data, dict):
+        gain, trained = brightness.gain if brightness.needed else 1.0, data.get("gain", 1.0)
+        if abs(gain / trained - 1) > 0.1:
+            print(f"high is {gain:.4g} times as bright as low here; where the model was trained, {trained:.4g} times")

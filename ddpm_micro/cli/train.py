@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ddpm_micro.choices import METHODS, PREDICTIONS, SETS
+from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import DATA_HELP, check_data, number
 
 HELP = "train a model, or go on with a run that was stopped"
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ddpm_micro import simulate
     from ddpm_micro.checkpoint import load_model
-    from ddpm_micro.data import PairedPatches, read_pairs
+    from ddpm_micro.data import PairedPatches
     from ddpm_micro.train import TrainConfig, fit
     from ddpm_micro.unet import UNetConfig
 
@@ -51,16 +52,16 @@ def run(arguments: argparse.Namespace) -> None:
         train, val = ((pairs.low, pairs.high) for pairs in parts)
         data = f'simulate.split("{arguments.data}", "train")'
     else:
-        low, high, files = read_pairs(arguments.data)
-        if len(low) < 2:
-            raise ValueError(
-                f"expected at least 2 pairs of planes in {arguments.data}, one of them for validation, got {len(low)}"
-            )
-        held_out = max(1, len(low) // 10)
-        if len(set(files)) > 1:  # whole files: neighbouring planes of a stack are nearly one image
-            held_out = len(files) - files.index(files[-held_out])
-        train, val = (low[:-held_out], high[:-held_out]), (low[-held_out:], high[-held_out:])
-        data = f"{len(low) - held_out} pairs of planes, the last {held_out} held out for validation"
+        pairs, brightness = matched_pairs(
+            arguments.data, low_only=arguments.method == "n2v", tell=PartialState().is_main_process
+        )
+        if brightness is None and arguments.method != "n2v":
+            raise ValueError(f"expected pairs that match, see ddpm-micro check {arguments.data}")
+        parts = pairs.hold_out()
+        train, val = ((part.low, part.high) for part in parts)
+        data = {"pairs": len(parts[0]), "held_out": len(parts[1]), "left_out": pairs.left_out}
+        if brightness and brightness.needed:
+            data |= {"gain": brightness.gain, "offset": brightness.offset}
     start = load_model(arguments.start) if arguments.start else None
     patches, val_patches = (PairedPatches(*part, config.patch) for part in (train, val))
     fit(config, patches, val_patches, arguments.output, start=start, data=data)
