@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import model, overwrite
 
 HELP = "make the spread of a model's samples an error bar, by fields of your own whose truth is known"
@@ -69,11 +70,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 def pairs(folder: Path) -> Iterator[list[tuple]]:
     """The frame, truth and noise of the truth of each plane of a file, file by file."""
-    from ddpm_micro.data import read_pairs
-
-    low, high, files = read_pairs(folder)
-    for file in dict.fromkeys(files):  # planes of one stack are no independent fields
-        yield [(a, b, 0.0) for a, b, name in zip(low, high, files, strict=True) if name == file]
+    found, brightness = matched_pairs(folder, low_only=False, tell=True)
+    if brightness is None:
+        raise ValueError(f"expected pairs that match, see ddpm-micro check {folder}")
+    for file in dict.fromkeys(found.files):  # planes of one stack are no independent fields
+        yield [(a, b, 0.0) for a, b, name in zip(found.low, found.high, found.files, strict=True) if name == file]
 
 
 def frames(folder: Path) -> Iterator[list[tuple]]:

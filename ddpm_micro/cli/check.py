@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     _print(findings(read_pairs(arguments.folder, low_only=True))[0])
 
 
-def matched_pairs(folder: str, *, low_only: bool, tell: bool) -> tuple[PairedPlanes, Brightness | None]:
+def matched_pairs(folder: str | Path, *, low_only: bool, tell: bool) -> tuple[PairedPlanes, Brightness | None]:
     """Pairs with the high images in the grey levels of the low ones, and the map that was applied.
 
     Prints what needs attention if ``tell``. Without a map, which is None, the high images stay as they are.
@@ -83,7 +84,11 @@ def findings(pairs: PairedPlanes) -> tuple[list[tuple[str, str, str]], Brightnes
         brightness = matching.fit_brightness(low, high)
     except ValueError as error:
         return [*rows, ("brightness", "does not match", str(error))], None
-    text = "high is brought to the grey levels of low, in training and evaluation" if brightness.needed else ""
+    text = (
+        "high is brought to the grey levels of low, in training, calibration and evaluation"
+        if brightness.needed
+        else ""
+    )
     rows.append(("brightness", str(brightness), text))
     if brightness.bend > 0.05:
         text = "use raw grey levels: a gamma curve, automatic contrast or saturation bends them"
