@@ -61,7 +61,17 @@ def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(
     antithetic: bool, image: Path, model: str
 ) -> None:
     out = image.with_name("out.tif")
-    options = ["--model", model, "--samples", "3", "--steps", "4", "--seed", "5"] + antithetic * ["--antithetic"]
+    options = [
+        "--model",
+        model,
+        "--samples",
+        "3",
+        "--steps",
+        "4",
+        "--seed",
+        "5",
+        "--antithetic" if antithetic else "--no-antithetic",
+    ]
     assert main(["restore", str(image), str(out), *options]) == 0
     expected = restore(load_model(model), IMAGE, samples=3, steps=4, seed=5, antithetic=antithetic, progress=False)
     for path, plane in ((out, expected.mean), (image.with_name("out.std.tif"), expected.std)):
@@ -319,7 +329,7 @@ def test_help_tells_units_and_defaults(command: str, capsys) -> None:
         main([command, "--help"])
     out = capsys.readouterr().out
     assert stop.value.code == 0
-    assert {"restore": "default: 15", "train": "pixels", "simulate": "pixels"}.get(command, "usage") in out
+    assert {"restore": "default: 8", "train": "pixels", "simulate": "pixels"}.get(command, "usage") in out
 
 
 def run(arguments: list[str], **options: object) -> subprocess.Popen[str]:

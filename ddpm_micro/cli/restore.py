@@ -39,7 +39,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("input", type=Path, metavar="IN", help=text)
     text = "OUT.tif, float32, in the grey levels and with the axes, channels and scale of IN; a folder if IN is one"
     to.add_argument("output", type=Path, metavar="OUT", help=text)
-    model_and_samples(to)
+    model_and_samples(to, 8)  # as the shipped models are calibrated
     text = "write the network's one answer, the mean it estimates at once: the fastest way, without a deviation; "
     to.add_argument("--one-call", action="store_true", help=text + "models trained as care or n2v always do this")
     number(to, "--channel", int, None, "restore this channel alone, counted from 1; if not given, all of them")
@@ -47,7 +47,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     text = "network calls per sample; if not given, 10 for dpmpp_2m, 20 for ddim, all for ddpm"
     number(to, "--steps", int, None, text)
     text = "draw samples in pairs from opposite noise: the mean of 2 is about as good as the mean of dozens"
-    to.add_argument("--antithetic", action="store_true", help=text)
+    to.add_argument("--antithetic", action=argparse.BooleanOptionalAction, default=True, help=text)
     number(to, "--seed", int, 0, "start of the random numbers; the same seed gives the same samples")
     number(to, "--tile", int, None, "side in pixels of the windows the network sees; if not given, 192")
     text = "write OUT.lower.tif and OUT.upper.tif, which hold so many per cent of the truth (calibrated models only)"
