@@ -57,9 +57,9 @@ def measure(
 ) -> Measured:
     """Restore one image by every method and compare with the truth.
 
-    The methods are ``raw``, ``gaussian`` (see `best_gaussian`; its time is that of the search), ``ddpm`` (one
-    sample), ``ddpm_avg`` (the mean of ``samples``) and, unless the model predicts eps, ``one_call`` (the network
-    once, at t = T).
+    The methods are ``raw``, ``gaussian_oracle`` (see `best_gaussian`; its time includes the search for its width),
+    ``ddpm`` (one sample), ``ddpm_avg`` (the mean of ``samples``) and, unless the model predicts eps, ``one_call``
+    (the network once, at t = T).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def measure(
         raise ValueError(f"expected samples >= 2 to compare one with their mean, got {samples}")
     methods: dict[str, Callable[[], np.ndarray]] = {
         "raw": lambda: image,
-        "gaussian": lambda: best_gaussian(image, truth)[0],
+        "gaussian_oracle": lambda: best_gaussian(image, truth)[0],
         "ddpm": lambda: restore(model, image, samples=1, steps=steps, progress=False).mean,
         "ddpm_avg": lambda: restore(model, image, samples=samples, steps=steps, progress=False).mean,
     }
@@ -98,13 +98,13 @@ def compare(
 
     Returns as `measure` does.
     """
-    spread = data_range or float(truth.max()) - float(truth.min())
+    data_range = data_range or float(truth.max()) - float(truth.min())
     values, seconds = {}, {}
     for method, compute in methods.items():
         start = time.perf_counter()
         estimate = compute()
         seconds[method] = time.perf_counter() - start
-        values[method] = score(truth.astype(np.float64), estimate.astype(np.float64), spread)
+        values[method] = score(truth.astype(np.float64), estimate.astype(np.float64), data_range)
     return values, seconds
 
 
@@ -125,12 +125,18 @@ def summarise(name: str, measured: Sequence[Measured]) -> list[Record]:
 
 
 def table(records: Sequence[Record], metric: str = "psnr") -> str:
-    """The records of one metric as text: a row an image, a column a method, the median last."""
+    """The records of one metric as text: a column for each method, a row for each image, and the medians last."""
     columns = {record["method"]: record for record in records if record["metric"] == metric}
-    rows = [" " * 8 + "".join(f"{method:>12}" for method in columns)]
-    for number in range(len(next(iter(columns.values()))["values"])):
-        rows.append(f"{number:>8}" + "".join(f"{record['values'][number]:>12.3f}" for record in columns.values()))
-    return "\n".join([*rows, f"{'median':>8}" + "".join(f"{record['median']:>12.3f}" for record in columns.values())])
+
+    widths = [max(12, len(method) + 2) for method in columns]
+
+    def line(title: object, values: Sequence[object]) -> str:
+        return f"{title:>8}" + "".join(f"{value:>{width}}" for width, value in zip(widths, values, strict=True))
+
+    numbers = zip(*(record["values"] for record in columns.values()), strict=True)
+    rows = [line(number, [f"{value:.3f}" for value in values]) for number, values in enumerate(numbers)]
+    medians = line("median", [f"{record['median']:.3f}" for record in columns.values()])
+    return "\n".join([line("", list(columns)), *rows, medians])
 
 
 def score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:

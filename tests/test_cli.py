@@ -272,7 +272,9 @@ def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
     ]
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert all(method in out for method in ("raw", "gaussian", "ddpm", "ddpm_avg", "one_call")) and "median" in out
+    assert (
+        all(method in out for method in ("raw", "gaussian_oracle", "ddpm", "ddpm_avg", "one_call")) and "median" in out
+    )
     records = json.loads((tmp_path / "r.json").read_text())
     assert {"set", "method", "metric", "median", "low", "high", "n", "seconds_per_image"} <= records[0].keys()
     assert "r.json" in refused(capsys, command)

@@ -69,9 +69,9 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
         suite.simulate, "split", lambda name, part: simulate.make_pairs(name, 4, size=64, seed=seeds[part])
     )
     # Threads and not processes, to which what is set here would not reach.
-    monkeypatch.setattr(suite, "ProcessPoolExecutor", lambda **_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(suite, "processes", lambda: ThreadPoolExecutor(1))
     monkeypatch.setattr(suite, "TUNED_ON", 1)
-    monkeypatch.setattr(suite, "DRAWS", 5)
+    monkeypatch.setattr(suite, "CURVE_SAMPLES", 5)
     monkeypatch.setattr(suite, "AVERAGED", 3)
     monkeypatch.setattr(suite, "PAIRED", 4)
     records = suite.run(tmp_path, tmp_path / "rivals", images=2, steps=2, training_steps=2)
@@ -97,7 +97,7 @@ def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
 def test_bfloat16_measures_what_float32_does(monkeypatch) -> None:
     pairs = simulate.make_pairs("zebrafish", 1, size=64, seed=0)
     monkeypatch.setattr(suite, "_test_pairs", lambda name: pairs)
-    monkeypatch.setattr(suite, "DRAWS", 4)
+    monkeypatch.setattr(suite, "CURVE_SAMPLES", 4)
     monkeypatch.setattr(suite, "AVERAGED", 4)
     strengths = dict.fromkeys(("gaussian", "nlm", "tv", "richardson_lucy"), 1.0)
     tasks = (suite.Task("zebrafish", 0, 5, RIVALS, strengths, precision) for precision in ("no", "bf16"))

@@ -17,39 +17,24 @@ offset of the estimate are fitted to the truth by least squares, as Weigert et a
 
 from __future__ import annotations
 
-import json
-import re
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
+from common import IMAGES, RUNS, TITLES, markdown, processes, renew_table, save
 
 from ddpm_micro import checkpoint, datasets, evaluate, restore, train
 from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.model import Model
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS, PICTURE, RUNS = ROOT / "book/results/fmd.json", ROOT / "book/images/fmd_fish.webp", ROOT / "runs/fmd"
+PICTURE, RUNS = IMAGES / "fmd_fish.webp", RUNS / "fmd"
 # Validated once: the weights of the last step.
 ITSELF = train.TrainConfig(method="n2v", steps=200, val_every=200, lr=1e-2)
 TUNED = train.TrainConfig(steps=300, val_every=300, lr=3e-3)
 SAMPLES, STEPS = 15, 5
 CROP = np.s_[100:356, 90:346]
-METHODS = {
-    "raw": "raw",
-    "gaussian": "best Gaussian",
-    "tv": "best total variation",
-    "n2v": "Noise2Void",
-    "ddpm": "one sample",
-    "ddpm_avg": f"mean of {SAMPLES}",
-    "one_call": "one call",
-    "tuned_avg": f"fine-tuned, mean of {SAMPLES}",
-}
+METHODS = ("raw", "gaussian_oracle", "tv_oracle", "n2v", "ddpm", "ddpm_avg", "one_call", "tuned_avg")
 SCENES = {  # as the data set calls them, and as a biologist would
     "Confocal_BPAE_G": "confocal, endothelial cells, green",
     "Confocal_FISH": "confocal, zebrafish embryo",
@@ -64,21 +49,13 @@ def main() -> None:
     model = checkpoint.load_model("generalist")
     scenes = [scene for scene in datasets.load("fmd").scenes if scene.name in SCENES]
     draw(model, next(scene for scene in scenes if scene.name == "Confocal_FISH"))
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with processes() as pool:
         groups = {group: [scene for scene in scenes if group_of(scene) == group] for group in ("BPAE", "others")}
         list(pool.map(fine_tune, groups, groups.values()))
         list(pool.map(learn_from_itself, scenes))
         records = evaluate.summarise("fmd", list(pool.map(measure, scenes)))  # a scene a core
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
-    readme = ROOT / "README.md"
-    renewed = re.sub(
-        r"(<!-- fmd table -->\n).*?(<!-- end -->)",
-        lambda found: found[1] + table([scene.name for scene in scenes], records) + found[2],
-        readme.read_text("utf-8"),
-        flags=re.DOTALL,
-    )
-    readme.write_text(renewed, "utf-8")
+    save("fmd", records)
+    renew_table("fmd", table(records))
 
 
 def learn_from_itself(scene: datasets.Scene) -> None:
@@ -115,7 +92,7 @@ def measure(scene: datasets.Scene) -> evaluate.Measured:
     }
     for name in ("nlm", "tv"):
         function, strengths = filters()[name]
-        methods[name] = partial(function, raw, best_strength(function, strengths, [raw], [truth]))
+        methods[f"{name}_oracle"] = partial(function, raw, best_strength(function, strengths, [raw], [truth]))
     more_values, more_seconds = evaluate.compare(methods, truth, data_range=255)
     values |= more_values
     for scores in values.values():
@@ -129,15 +106,14 @@ def psnr_fitted(truth: np.ndarray, pearson: float) -> float:
     return float(10 * np.log10(255**2 / (truth.astype(np.float64).var() * (1 - pearson**2))))
 
 
-def table(names: list[str], records: list[dict]) -> str:
-    """PSNR in dB as a Markdown table, a row a scene, then the mean, and the mean with brightness fitted."""
+def table(records: list[dict]) -> str:
+    """PSNR in dB as Markdown: a row for each scene, then the mean, and the mean with brightness fitted."""
     of = {(record["metric"], record["method"]): record["values"] for record in records}
-    rows = {SCENES[name]: [of["psnr", method][i] for method in METHODS] for i, name in enumerate(names)}
+    rows = {title: [of["psnr", method][i] for method in METHODS] for i, title in enumerate(SCENES.values())}
     rows["**mean**"] = [np.mean(of["psnr", method]) for method in METHODS]
     rows["**mean, brightness fitted**"] = [np.mean(of["psnr_fitted", method]) for method in METHODS]
-    lines = [f"| | {' | '.join(METHODS.values())} |", "|---|" + "---|" * len(METHODS)]
-    lines += [f"| {name} | {' | '.join(f'{value:.2f}' for value in values)} |" for name, values in rows.items()]
-    return "\n".join(lines) + "\n"
+    cells = [[name, *(f"{value:.2f}" for value in values)] for name, values in rows.items()]
+    return markdown(["", *(TITLES[method] for method in METHODS)], cells)
 
 
 def draw(model: Model, scene: datasets.Scene) -> None:
@@ -153,9 +129,9 @@ def draw(model: Model, scene: datasets.Scene) -> None:
     }
     figure, axes = plt.subplots(1, len(panels), figsize=(15, 3.35), layout="constrained")
     for ax, (title, image) in zip(axes, panels.items(), strict=True):
-        spread = title.startswith("where")
+        is_std = title.startswith("where")
         ax.imshow(
-            image, cmap="viridis" if spread else "gray", vmin=0, vmax=None if spread else np.percentile(truth, 99.7)
+            image, cmap="viridis" if is_std else "gray", vmin=0, vmax=None if is_std else np.percentile(truth, 99.7)
         )
         ax.set_title(title, fontsize=13)
         ax.set_axis_off()

@@ -5,14 +5,13 @@ DDPM_MICRO_DATA=folder python book/experiments/simulation.py
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
+from common import IMAGES
 
 from ddpm_micro import datasets, simulate
 
-PICTURE = Path(__file__).resolve().parents[1] / "images/simulated_and_real.webp"
+PICTURE = IMAGES / "simulated_and_real.webp"
 
 
 def main() -> None:

@@ -1,10 +1,17 @@
-"""The benchmark: every method on the four simulated sets, and what averaging gains, written as two JSON files.
+"""The benchmark: every method on the four simulated sets, and what averaging gains.
 
-``benchmark.json`` is a list of records, see `ddpm_micro.evaluate.summarise`, with, for every method but ``ddpm_avg``,
-``p_mood``: of Mood's median test against it. The methods ``ddpm_pair`` and ``ddpm_pairs`` are the mean of two and of
-`PAIRED` antithetic samples (see `restore`). ``averaging.json`` is a list of {set, k, metric, mean, stderr} and, one
-a set, {set, B, V, V_over_B, correlation, coverage_50, coverage_90, coverage_95}: B and V in units of the squared data
-range, and the correlation of the two of an antithetic pair. What could not be measured is null.
+    python book/experiments/suite.py
+
+trains the rivals that are missing under ``book/experiments/rivals`` and writes two files to ``book/results``.
+
+- ``benchmark.json`` is a list of records (see `ddpm_micro.evaluate.summarise`). Every method except ``ddpm_avg`` has
+  ``p_mood`` too, the p value of Mood's median test against ``ddpm_avg``. The methods ``ddpm_pair`` and ``ddpm_pairs``
+  are the mean of two and of `PAIRED` antithetic samples (see `ddpm_micro.restore.restore`).
+- ``averaging.json`` holds records {set, k, metric, mean, stderr}, and for each set one record {set, B, V, V_over_B,
+  correlation, coverage_50, coverage_90, coverage_95}. B and V are in units of the squared data range; the correlation
+  is between the two samples of an antithetic pair.
+
+What could not be measured is null.
 """
 
 from __future__ import annotations
@@ -12,15 +19,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
+from common import RESULTS, RIVALS, processes, save
 from scipy.stats import median_test
 from tqdm.auto import tqdm
 
@@ -29,7 +33,6 @@ from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device, choose_precision
-from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
@@ -42,8 +45,8 @@ IMAGES = 12  # test images of each set
 STEPS = 20  # network calls per sample
 AVERAGED = 15  # samples in ddpm_avg, as in arXiv 2409.12078
 PAIRED = 4  # antithetic samples in ddpm_pairs: more change little
-DRAWS = 32  # samples for the averaging curves ...
-DRAWN = 4  # ... of the first so many images
+CURVE_IMAGES = 4  # the first so many test images have averaging curves
+CURVE_SAMPLES = 32  # samples of each for the curves
 COUNTS = (1, 2, 3, 5, 8, 10, 15, 20, 32)
 COVERAGES = (50, 90, 95)  # per cent
 TUNED_ON = 16  # validation images on which each filter's strength is chosen
@@ -51,13 +54,13 @@ TUNED_ON = 16  # validation images on which each filter's strength is chosen
 
 @dataclass(frozen=True)
 class Task:
-    """One test image: set, number, sampler steps, folder with the rivals, strength of each filter, and precision."""
+    """One test image, and how its methods are to work on it."""
 
-    name: str
-    number: int
-    steps: int
-    runs: Path
-    strengths: dict[str, float]
+    name: str  # of the set
+    number: int  # of the image
+    steps: int  # network calls per sample
+    runs: Path  # folder of the rivals
+    strengths: dict[str, float]  # of each filter
     precision: str
 
 
@@ -86,7 +89,7 @@ def run(results: Path, runs: Path, *, images: int, steps: int, training_steps: i
             config = TrainConfig(method=method, steps=training_steps, lr=lr)
             train_if_missing(config, name, runs / f"{method}_{name}")
     precision, _ = choose_precision(choose_device()[0])
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with processes() as pool:
         for name in simulate.NAMES:
             strengths = dict(pool.map(partial(_tuned, name), filters(BENCHMARKS[name])))
             tasks = [Task(name, number, steps, runs, strengths, precision) for number in range(images)]
@@ -130,39 +133,41 @@ def _measure(task: Task) -> tuple[evaluate.Measured, dict | None]:
         network = _model(str(task.runs / f"{method}_{task.name}" / "model.safetensors"))
         methods[method] = partial(network.posterior_mean, image)
     methods["one_call"] = lambda: model.posterior_mean(image)
-    draws = max(DRAWS, AVERAGED) if task.number < DRAWN else AVERAGED
+    has_curves = task.number < CURVE_IMAGES
+    count = max(CURVE_SAMPLES, AVERAGED) if has_curves else AVERAGED
     options = {"steps": task.steps, "keep_samples": True, "progress": False}
     start = time.perf_counter()
-    samples = restore(model, image, samples=draws, **options).samples
-    seconds_each = (time.perf_counter() - start) / draws
-    pairs = restore(model, image, samples=PAIRED, antithetic=True, **options).samples
+    samples = restore(model, image, samples=count, **options).samples
+    seconds_each = (time.perf_counter() - start) / count
+    antithetic = restore(model, image, samples=PAIRED, antithetic=True, **options).samples
     # Drawn once for all: sample k is the same whatever their number.
-    means = {"ddpm": samples[:1], "ddpm_avg": samples[:AVERAGED], "ddpm_pair": pairs[:2], "ddpm_pairs": pairs}
+    means = {"ddpm": samples[:1], "ddpm_avg": samples[:AVERAGED], "ddpm_pair": antithetic[:2]}
+    means["ddpm_pairs"] = antithetic
     methods |= {method: partial(np.mean, drawn, axis=0) for method, drawn in means.items()}
     values, seconds = evaluate.compare(methods, truth)
     seconds |= {method: len(drawn) * seconds_each for method, drawn in means.items()}
-    return (values, seconds), curves(truth, samples, pairs) if task.number < DRAWN else None
+    return (values, seconds), curves(truth, samples, antithetic) if has_curves else None
 
 
-def curves(truth: np.ndarray, samples: np.ndarray, pairs: np.ndarray) -> dict[str, dict[int, float] | float]:
+def curves(truth: np.ndarray, samples: np.ndarray, antithetic: np.ndarray) -> dict[str, dict[int, float] | float]:
     """How an image gains from averaging: metrics by number of samples, B, V, correlation, coverage of the intervals.
 
     Parameters
     ----------
     truth : ndarray, shape (H, W)
     samples : ndarray, shape (K, H, W), K >= 3
-        Independent ones.
-    pairs : ndarray, shape (K, H, W), K >= 4 and even
-        Antithetic ones, partners side by side.
+        Independent samples.
+    antithetic : ndarray, shape (K, H, W), K >= 4 and even
+        Samples from opposite noise, partners side by side.
     """
-    truth, samples, pairs = (array.astype(np.float64) for array in (truth, samples, pairs))
+    truth, samples, antithetic = (array.astype(np.float64) for array in (truth, samples, antithetic))
     data_range = float(truth.max() - truth.min())
     scores = {k: evaluate.score(truth, samples[:k].mean(axis=0), data_range) for k in COUNTS if k <= len(samples)}
     out: dict = {metric: {k: scores[k][metric] for k in scores} for metric in scores[1]}
     spread = metrics.spread_skill(truth, samples)
     out |= {"B": spread.bias_variance / data_range**2, "V": spread.sample_variance / data_range**2}
     # The mean of two that have the correlation rho has the variance V (1 + rho) / 2.
-    of_means = pairs.reshape(-1, 2, *truth.shape).mean(axis=1).var(axis=0, ddof=1).mean()
+    of_means = antithetic.reshape(-1, 2, *truth.shape).mean(axis=1).var(axis=0, ddof=1).mean()
     out["correlation"] = 2 * float(of_means) / spread.sample_variance - 1
     return out | {f"coverage_{c}": metrics.coverage(truth, samples, c / 100) for c in COVERAGES}
 
@@ -224,23 +229,10 @@ def _replace(path: Path, name: str, records: list[evaluate.Record]) -> None:
     others = json.loads(path.read_text("utf-8")) if path.is_file() else []
     together = [record for record in others if record["set"] != name] + records
     together.sort(key=lambda record: simulate.NAMES.index(record["set"]))
-    with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(_without_nan(together), indent=1, allow_nan=False) + "\n", "utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """The same with None for each nan, for which JSON has no word."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
+    save(path.stem, together, path.parent)
 
 
 if __name__ == "__main__":
-    BOOK = Path(__file__).resolve().parents[1]
-    records = run(
-        BOOK / "results", Path(__file__).parent / "rivals", images=IMAGES, steps=STEPS, training_steps=TRAINING_STEPS
-    )
+    records = run(RESULTS, RIVALS, images=IMAGES, steps=STEPS, training_steps=TRAINING_STEPS)
     for name in simulate.NAMES:
         print(f"\n{name}: PSNR in dB\n" + evaluate.table([record for record in records if record["set"] == name]))
