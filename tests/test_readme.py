@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import benchmark
+import bm3d
 import common
 import fmd
 import pytest
@@ -22,7 +23,7 @@ def test_the_examples_run(measured: Callable[[str], None]) -> None:
     measured(done.stdout)
 
 
-@pytest.mark.parametrize("script", [benchmark, fmd])
+@pytest.mark.parametrize("script", [benchmark, bm3d, fmd])
 def test_each_table_is_that_of_its_results(script: ModuleType) -> None:
     """Run the script of that name, which renews both, after a change of results or methods."""
     text = (ROOT / "README.md").read_text("utf-8")

@@ -32,17 +32,17 @@ from ddpm_micro import checkpoint, datasets, metrics
 
 MIDDLE = np.s_[176:336, 176:336]  # where a strength is chosen
 STRENGTHS = {
-    "nlm": (0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2),
-    "bm3d": (0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 5.5),
+    "nlm": (0.4, 0.6, 0.8, 1.0, 1.3, 1.7),
+    "bm3d": (0.8, 1.0, 1.3, 1.7, 2.2),
 }
 BLIND = {"nlm": 0.8, "bm3d": 1.0}  # of the noise's standard deviation, which is 1 after the transform
 COLUMNS = {
     "raw": "raw",
     "nlm_blind": "non-local means, blind",
-    "nlm_in_hand": "in hand",
+    "nlm_in_hand": "the same, in hand",
     "bm3d_blind": "BM3D, blind",
-    "bm3d_in_hand": "in hand",
-    "bm3d_spectrum": "own spectrum",
+    "bm3d_in_hand": "BM3D, in hand",
+    "bm3d_spectrum": "BM3D, own spectrum",
     "one_call": "one call",
 }
 Line = tuple[float, float]  # variance of the noise = gain * mean + constant
@@ -111,7 +111,7 @@ def rivals(scene: datasets.Scene, draw: int) -> dict[str, dict[str, float]]:
 
     for name, method in {"nlm": nlm, "bm3d": bm3d}.items():
         image = restored(method, lines["blind"], BLIND[name])
-        out[f"{name}_blind"] = scores(truth, image) | {"strength": BLIND[name], "gain": lines["blind"][0]}
+        out[f"{name}_blind"] = scores(truth, image) | {"strength": BLIND[name]}
     for name, method in {"nlm_in_hand": nlm, "bm3d_in_hand": bm3d, "bm3d_spectrum": coloured}.items():
         best, least = None, np.inf
         for strength in STRENGTHS[name.split("_")[0]]:
@@ -120,17 +120,18 @@ def rivals(scene: datasets.Scene, draw: int) -> dict[str, dict[str, float]]:
                 break
             best, least = strength, error
         image = restored(method, lines["in_hand"], best)
-        out[name] = scores(truth, image) | {"strength": best, "gain": lines["in_hand"][0]}
+        out[name] = scores(truth, image) | {"strength": best}
     return out
 
 
 def scores(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
     """PSNR in dB of the image in 8 bit, as it is and with gain and offset fitted to the truth."""
     image = np.clip(np.rint(image), 0, 255)
-    return {
+    values = {
         "psnr": metrics.psnr(truth, image, data_range=255),
         "psnr_fitted": psnr_fitted(truth, metrics.pearson(truth, image)),
     }
+    return {name: round(value, 2) for name, value in values.items()}
 
 
 def measure(scene: datasets.Scene, draw: int, kept: dict | None) -> dict:
