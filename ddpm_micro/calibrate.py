@@ -23,7 +23,6 @@ from scipy.special import ndtri
 from ddpm_micro.choices import LEVELS
 
 VERSION = 1  # of what is kept beside the weights
-FEWEST = 8  # fields: two to check on, one for the curve and five for the factors
 QUANTILES = (*np.linspace(0, 0.95, 20), 0.98, 0.99, 0.995, 1)  # of the spread: few pixels are bright, and they matter
 
 
@@ -32,9 +31,8 @@ def conformal_factor(
 ) -> float:
     """How many times ``error`` an interval about ``mean`` must reach to either side to hold a share ``level`` of truth.
 
-    The images are those of N fields, (N, ...); ``error`` is the expected error or the spread. Fields whose ``held_out``
-    (N,) is True are not used. A new field might lie outside as a whole, so the quantile is taken as if one more did:
-    infinite where the fields are too few for the level.
+    Images of N fields, (N, ...); those whose ``held_out`` (N,) is True are not used. A new field might lie outside as a
+    whole, so the quantile is taken as if one more did: infinite where the fields are too few for the level.
     """
     fields = ~held_out
     distances = np.abs(truth - mean)[fields] / error[fields]
@@ -90,21 +88,15 @@ def calibrate(
 ) -> Calibration:
     """Fit curve and factors on three quarters of the fields, and count on the rest how often the intervals hold.
 
-    Parameters
-    ----------
-    truth, mean, std : ndarray, shape (N, P), network values
-        P pixels of N >= 8 independent fields: the truth, and mean and spread of the samples.
-    noise : ndarray, broadcast with ``truth``
-        Variance of the noise of the truth itself. It adds to the squared distance from the mean, so it is taken off.
-    **about
-        The other attributes of `Calibration`: settings, data, ...
+    Truth, mean and spread of the samples are those of P pixels of N >= 8 independent fields, (N, P), in network values;
+    ``noise`` is the variance of the truth's own noise, which is taken off the squared distance from the mean.
+    ``about`` fills the other attributes of `Calibration`: settings, data, ...
     """
-    if len(truth) < FEWEST:
-        raise ValueError(f"expected at least {FEWEST} fields to calibrate and to check on, got {len(truth)}")
-    place, noise = np.random.default_rng(0).permutation(len(truth)), np.broadcast_to(noise, truth.shape)
+    if len(truth) < 8:  # two to check on, one for the curve and five for the factors
+        raise ValueError(f"expected at least 8 fields to calibrate and to check on, got {len(truth)}")
+    place, distance = np.random.default_rng(0).permutation(len(truth)), np.abs(truth - mean)
     check = place < len(truth) // 4
     curve = ~check & (place < len(truth) // 4 + len(truth) // 8)
-    distance = np.abs(truth - mean)
     spread, error = _curve(std[curve], (distance**2 - noise)[curve])
     fields = {"curve": int(curve.sum()), "factors": int((~check & ~curve).sum()), "check": int(check.sum())}
     found = Calibration(spread=spread, error=error, factors={}, before={}, after={}, fields=fields, **about)
@@ -122,11 +114,9 @@ def calibrate(
 def _curve(std: np.ndarray, squared_error: np.ndarray) -> tuple[list[float], list[float]]:
     """Spread and root mean squared error of pixels grouped by spread; the error never falls as the spread grows."""
     groups = np.digitize(std, np.unique(np.quantile(std, QUANTILES))[1:-1])
-    members = [groups == group for group in np.unique(groups)]
-    spread = np.sqrt([(std[some] ** 2).mean() for some in members])
-    error = np.maximum.accumulate([squared_error[some].mean() for some in members])
+    spread, error = ([part[groups == one].mean() for one in np.unique(groups)] for part in (std**2, squared_error))
     error = np.maximum(error, 1e-6 * max(squared_error.mean(), 1e-12))  # an error of 0 cannot be multiplied
-    return short(spread), short(np.sqrt(error))
+    return short(np.sqrt(spread)), short(np.sqrt(np.maximum.accumulate(error)))
 
 
 def short(numbers: np.ndarray) -> list[float]:

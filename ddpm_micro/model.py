@@ -41,12 +41,8 @@ class Model(nn.Module):
     info : dict
         How it came about (data, seed, steps, time, machine, validation curve): for people to read.
 
-    Attributes
-    ----------
-    calibration : Calibration, optional
-        Leads from the spread of the samples to an error bar.
-    residual_check : ResidualCheck, optional
-        Tells whether what was taken from a frame is noise as the model knows it.
+    calibration : Calibration, optional (attribute)
+        Leads from the spread of the samples to an error bar; `residual_check` judges what was taken from a frame.
     """
 
     def __init__(

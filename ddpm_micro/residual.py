@@ -1,24 +1,21 @@
 """The residual check: is what a restoration took away from the frame noise, as on the fields of the calibration?
 
-Where restored image and frame share the optics, their difference should be noise as the model met it in training. It
-should not follow the structure that was found (else structure was removed or invented), should have no structure of
-its own, and its variance should grow with the mean along a straight line, as photons and read noise make it.
-Microscopists know the map of the difference as an error map (SQUIRREL, Culley et al., Nature Methods 2018).
-
-Nothing here knows the truth. A wrong detail as faint as the noise that hides it passes. So does what the frame itself
-shows wrongly, such as saturated pixels.
+Where restored image and frame share the optics, their difference should be noise as the model met it in training: not
+follow the structure that was found (else structure was removed or invented), have none of its own, and have a variance
+that grows with the mean along a straight line, as photons and read noise make it. Its map is known as an error map
+(SQUIRREL, Culley et al., Nature Methods 2018). A wrong detail as faint as the noise that hides it passes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 WINDOW = 64  # pixels: side of the windows whose statistics are compared
-FALSE_ALARMS = 0.01  # share of sound windows whose number exceeds the threshold
 OPTICS = 0.15  # where low - truth follows the truth's coarse structure more closely than this, their optics differ
 LAGS = (1, 2, 4, 8)  # pixels
 TINY = 1e-20  # keeps what is divided by it finite in flat windows
@@ -38,9 +35,9 @@ SIGNS = {
 class ResidualCheck:
     """What the statistics of the residual were on sound restorations."""
 
-    lowest: list[float]  # quantiles of each statistic in the order of `SIGNS`: .5 %, ...
-    middle: list[float]  # ... 50 % ...
-    highest: list[float]  # ... and 99.5 %
+    lowest: list[float]  # quantiles of each statistic in the order of `SIGNS`: .5 % ...
+    middle: list[float]
+    highest: list[float]  # ... 50 % and 99.5 %
     threshold: float  # 1 in 100 sound windows has a number above it
     windows: int  # how many were looked at
     applies: bool  # False for a model whose result is sharper than the frame: there the residual is not noise
@@ -48,9 +45,8 @@ class ResidualCheck:
     def number(self, low: np.ndarray, mean: np.ndarray) -> tuple[float, str]:
         """How far the residual of a plane is from usual, an alarm if above `threshold`, and in which respect.
 
-        ``low`` and ``mean`` (H, W), at least 64 x 64, are the frame and what was restored from it, in network values.
-        The number is the largest deviation of all statistics, each in units of its own range; they are means over
-        windows of 64 pixels. ValueError for a plane that is too small, and if the check does not apply.
+        It is the largest deviation of all statistics, each in units of its own range. Frame and restored image, (H, W)
+        of at least 64 x 64, are in network values. ValueError for a smaller plane and where the check does not apply.
         """
         if not self.applies:
             raise ValueError("the residual check does not apply: this model's result is sharper than the frame")
@@ -58,41 +54,38 @@ class ResidualCheck:
         return float(deviation.max()), list(SIGNS.values())[int(deviation.argmax())]
 
     def _deviations(self, found: np.ndarray) -> np.ndarray:
-        lowest, middle, highest = (np.asarray(part) for part in (self.lowest, self.middle, self.highest))
+        lowest, middle, highest = np.array([self.lowest, self.middle, self.highest])
         reach = np.where(found > middle, highest - middle, middle - lowest)
         return np.abs(found - middle) / np.maximum(reach, 1e-12)
 
 
 def fit(fields: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ResidualCheck | None:
-    """The check from the frame, restored image and truth of fields, each (H, W) in network values.
-
-    Returns None if the fields have fewer than the 100 windows that a false alarm of 1 in 100 takes.
-    """
+    """The check from frame, result and truth of fields, each (H, W) in network values; None for under 100 windows."""
     sound, true = [], []
     for low, mean, truth in fields:
         if min(low.shape) >= WINDOW:
             sound += [statistics(*window) for window in windows(low, mean)]
             true += [statistics(*window) for window in windows(low, truth)]
-    share = (1 - FALSE_ALARMS) * (1 + 1 / max(len(sound), 1))  # as if one more window exceeded all (conformal)
-    if share > 1 or not sound:
+    if len(sound) < 99:
         return None
     lowest, middle, highest = np.quantile(sound, (0.005, 0.5, 0.995), axis=0)
     follows = np.median(true, axis=0)[list(SIGNS).index("coarse")]
-    ranges = (lowest.tolist(), middle.tolist(), highest.tolist())
-    check = ResidualCheck(*ranges, threshold=0.0, windows=len(sound), applies=bool(abs(follows) < OPTICS))
-    threshold = np.quantile([check._deviations(found).max() for found in sound], share)
-    return ResidualCheck(*ranges, threshold=float(threshold), windows=len(sound), applies=check.applies)
+    same_optics = bool(abs(follows) < OPTICS)
+    check = ResidualCheck(lowest.tolist(), middle.tolist(), highest.tolist(), 0.0, len(sound), same_optics)
+    return replace(
+        check,
+        threshold=float(np.quantile([check._deviations(one).max() for one in sound], 0.99 * (1 + 1 / len(sound)))),
+    )  # conformal
 
 
 def windows(low: np.ndarray, mean: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Windows of 64 x 64 pixels that cover a plane, evenly spaced."""
     if min(low.shape) < WINDOW:
         raise ValueError(f"expected a plane of at least {WINDOW} x {WINDOW} pixels, got {low.shape}")
-    tops, lefts = (np.linspace(0, side - WINDOW, -(-side // WINDOW)).astype(int) for side in low.shape)
-    for top in tops:
-        for left in lefts:
-            window = np.s_[top : top + WINDOW, left : left + WINDOW]
-            yield low[window], mean[window]
+    corners = (np.linspace(0, side - WINDOW, -(-side // WINDOW)).astype(int) for side in low.shape)
+    for top, left in product(*corners):
+        window = np.s_[top : top + WINDOW, left : left + WINDOW]
+        yield low[window], mean[window]
 
 
 def error_map(low: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -108,18 +101,12 @@ def statistics(low: np.ndarray, mean: np.ndarray) -> np.ndarray:
     light = (mean - mean.mean()) / (mean.std() + TINY)
     bent = light**2 - (light**2).mean()
     smooth, smoother = gaussian_filter(mean, 1), gaussian_filter(mean, 4)
+    parts = [part - part.mean() for part in (mean - smooth, smooth - smoother)]
     slope = np.hypot(*np.gradient(smooth))[1:, 1:]
     near_edges = slope > np.median(slope)
     # A pixel times those above and to the left of it: the mean is their correlation, since z has variance 1.
     beside = {lag: z[lag:, lag:] * (z[:-lag, lag:] + z[lag:, :-lag]) / 2 for lag in LAGS}
-    return np.array(
-        [
-            np.log(squared.mean() + TINY),
-            (squared * light).mean() / (squared.mean() + TINY),
-            (z**2 * bent).mean() / ((bent**2).mean() + TINY),
-            np.log((z**4).mean() + TINY),
-            *((z * (part - part.mean())).mean() / (part.std() + TINY) for part in (mean - smooth, smooth - smoother)),
-            *(beside[lag].mean() for lag in LAGS),
-            4 * (beside[1] * (near_edges - near_edges.mean())).mean(),
-        ]
-    )
+    noise = [np.log(squared.mean() + TINY), (squared * light).mean() / (squared.mean() + TINY)]
+    noise += [(z**2 * bent).mean() / ((bent**2).mean() + TINY), np.log((z**4).mean() + TINY)]
+    structure = [(z * part).mean() / (part.std() + TINY) for part in parts] + [beside[lag].mean() for lag in LAGS]
+    return np.array([*noise, *structure, 4 * (beside[1] * (near_edges - near_edges.mean())).mean()])

@@ -37,10 +37,8 @@ class Restoration:
         The samples themselves, if asked for: each is one image that could have been.
     error : ndarray, float32, the shape of ``mean``, or None
         Expected root mean squared error of each pixel, where the model was calibrated for these settings.
-    calibration : Calibration or None
-        Of the model.
-    settings : dict
-        How the samples were drawn.
+    calibration, settings
+        Of the model, and how the samples were drawn.
     """
 
     mean: np.ndarray
@@ -53,12 +51,7 @@ class Restoration:
     def interval(self, level: int = 90) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound of each pixel, between which the truth lies with a probability of ``level`` per cent.
 
-        `ddpm_micro.calibrate` says for which average that is guaranteed, and for what it is not.
-
-        Raises
-        ------
-        ValueError
-            If there is no `error`, with the reason, or the level was not calibrated.
+        `ddpm_micro.calibrate` says on which average. ValueError without an `error`, and for an unknown level.
         """
         if self.error is None:
             raise ValueError(why_no_error(self.calibration, self.settings))

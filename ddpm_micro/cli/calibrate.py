@@ -11,7 +11,6 @@ from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import model, overwrite
 
 HELP = "make the spread of a model's samples an error bar, by fields of your own whose truth is known"
-FRAMES = 4  # fewest frames of a field: one is restored, and the mean of three or more stands for the truth
 PIXELS = 2**16  # most pixels of a field that are looked at: a field errs as a whole, so more tell little
 
 
@@ -46,21 +45,19 @@ def run(arguments: argparse.Namespace) -> None:
             digest.update(low.tobytes() + truth.tobytes())
             restored = restore(network, low, samples=8, antithetic=True, seed=seed, progress=False)
             scaling = network.percentiles.fit(low)
-            low, mean, truth = (scaling.apply(image) for image in (low, restored.mean, truth))
-            planes.append((low, mean, truth))
+            planes.append([scaling.apply(image) for image in (low, restored.mean, truth)])
             spread, noise = restored.std / scaling.scale, np.broadcast_to(noise / scaling.scale**2, low.shape)
-            parts.append(np.reshape([truth, mean, spread, noise], (4, -1)))
+            parts.append(np.reshape([*planes[-1][:0:-1], spread, noise], (4, -1)))
         pixels.append(np.concatenate(parts, axis=1))
     count = min(PIXELS, *(field.shape[1] for field in pixels))
     some = [field[:, np.linspace(0, field.shape[1] - 1, count).astype(int)] for field in pixels]
-    found = network.calibration = calibrate(
-        *np.stack(some, axis=1), settings=restored.settings, data=f"{len(fields)} fields of {arguments.data}",
-        data_sha256=digest.hexdigest(), weights_sha256=network.fingerprint(),
-    )  # fmt: skip
+    about = {"settings": restored.settings, "data": f"{len(fields)} fields of {arguments.data}"}
+    about |= {"data_sha256": digest.hexdigest(), "weights_sha256": network.fingerprint()}
+    found = network.calibration = calibrate(*np.stack(some, axis=1), **about)
     check = network.residual_check = residual.fit(planes)
     save_model(network, path)
-    curve, factors, kept = (found.fields[name] for name in ("curve", "factors", "check"))
-    print(f"fitted on {curve} fields (from spread to error) and {factors} others (intervals), checked on {kept} others")
+    told = "fitted on {curve} fields (from spread to error) and {factors} others (intervals), checked on {check} others"
+    print(told.format(**found.fields))
     for level, factor in found.factors.items():
         held = (100 * number for when in (found.before, found.after) for number in when[level])
         shares = "{:.1f} ± {:.1f} % of the truth before, {:.1f} ± {:.1f} % after".format(*held)
@@ -88,8 +85,8 @@ def frames(folder: Path) -> Iterator[list[tuple]]:
         raise ValueError(f"expected TIFF files in {folder}, or in its folders low and high; got none")
     for file in files:
         stack = tiff.read(file).image.astype("float32")
-        if stack.ndim != 3 or len(stack) < FRAMES:
-            raise ValueError(f"expected {FRAMES} or more frames of one field in {file}, got shape {stack.shape}")
+        if stack.ndim != 3 or len(stack) < 4:
+            raise ValueError(f"expected 4 or more frames of one field in {file}, got shape {stack.shape}")
         others = stack[1:]
         noise = gaussian_filter(others.var(axis=0, ddof=1), 3) / len(others)  # smooth: few frames tell it roughly
         yield [(stack[0], others.mean(axis=0), noise)]
