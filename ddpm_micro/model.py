@@ -41,8 +41,8 @@ class Model(nn.Module):
     info : dict
         How it came about (data, seed, steps, time, machine, validation curve): for people to read.
 
-    calibration : Calibration, optional (attribute)
-        Leads from the spread of the samples to an error bar; `residual_check` judges what was taken from a frame.
+    Its ``calibration`` leads from the spread of the samples to an error bar, its ``residual_check`` judges what was
+    taken from a frame; either may be None.
     """
 
     def __init__(

@@ -72,10 +72,8 @@ def fit(fields: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Residual
     follows = np.median(true, axis=0)[list(SIGNS).index("coarse")]
     same_optics = bool(abs(follows) < OPTICS)
     check = ResidualCheck(lowest.tolist(), middle.tolist(), highest.tolist(), 0.0, len(sound), same_optics)
-    return replace(
-        check,
-        threshold=float(np.quantile([check._deviations(one).max() for one in sound], 0.99 * (1 + 1 / len(sound)))),
-    )  # conformal
+    numbers = [check._deviations(one).max() for one in sound]
+    return replace(check, threshold=float(np.quantile(numbers, min(1, 0.99 + 0.99 / len(sound)))))  # split conformal
 
 
 def windows(low: np.ndarray, mean: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

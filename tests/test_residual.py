@@ -70,6 +70,7 @@ def test_the_check_does_not_apply_where_the_truth_is_sharper() -> None:
 
 def test_it_takes_a_hundred_windows_and_64_pixels(check: ResidualCheck) -> None:
     assert residual.fit((*field(0), field(0)[1]) for _ in range(98)) is None
+    assert residual.fit((*field(i), field(i)[1]) for i in range(99)).windows == 99
     assert residual.fit([]) is None
     with pytest.raises(ValueError, match=r"at least 64 x 64 pixels, got \(63, 64\)"):
         check.number(np.zeros((63, 64)), np.zeros((63, 64)))
