@@ -96,9 +96,9 @@ def restore(
     progress : bool
         Show a progress bar.
     antithetic : bool
-        Draw in pairs: sample 1 from the noise of sample 0 with its sign turned, sample 3 from that of sample 2. Each
-        is a sample as before, but the two lie on opposite sides of the mean, and theirs is about as good as that of
-        dozens which are independent (arXiv 2506.06185; chapter 7 measures it).
+        Draw an even number of samples, in pairs: sample 1 from the noise of sample 0 with its sign turned, and so on.
+        Each is a sample as before, but the two lie on opposite sides of the mean, so that the mean of a pair is about
+        as good as the mean of dozens that are independent (arXiv 2506.06185; chapter 7 measures it).
     plane : int, >= 0
         Number of the image, or of a stack's first plane, among those that are restored one after the other. Each draws
         noise of its own, so that the errors of neighbours are independent and an average over frames averages them.
@@ -181,6 +181,11 @@ def draw_settings(model: Model, *, samples: int, antithetic: bool, sampler: str,
         )
     if samples < 1:
         raise ValueError(f"expected samples >= 1, got {samples}")
+    if antithetic and samples > 1 and samples % 2:
+        raise ValueError(
+            f"expected an even number of antithetic samples, which come in pairs, got {samples}; "
+            f"take {samples + 1}, or draw them independently (--no-antithetic)"
+        )
     if sampler not in SAMPLERS:
         raise ValueError(f"expected sampler to be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if steps is None:

@@ -65,7 +65,7 @@ def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(
         "--model",
         model,
         "--samples",
-        "3",
+        "4",
         "--steps",
         "4",
         "--seed",
@@ -73,7 +73,7 @@ def test_restore_writes_mean_and_std_in_the_units_and_scale_of_the_file(
         "--antithetic" if antithetic else "--no-antithetic",
     ]
     assert main(["restore", str(image), str(out), *options]) == 0
-    expected = restore(load_model(model), IMAGE, samples=3, steps=4, seed=5, antithetic=antithetic, progress=False)
+    expected = restore(load_model(model), IMAGE, samples=4, steps=4, seed=5, antithetic=antithetic, progress=False)
     for path, plane in ((out, expected.mean), (image.with_name("out.std.tif"), expected.std)):
         written = tiff.read(path)
         np.testing.assert_allclose(written.image, plane, rtol=1e-5)

@@ -84,7 +84,7 @@ def limits(side: int) -> dict[str, float]:
     for name, dtype in {"float32": torch.float32, "bf16": torch.bfloat16}.items():
         matrix = torch.ones(side, side, dtype=dtype, device=DEVICE)
         seconds = fastest({name: lambda: matrix @ matrix}, rounds=5, repeats=3)[name]  # noqa: B023 (called at once)
-        found[f"matmul_{name}_tflops"] = round(2 * side**3 / seconds / 1e12, 3)
+        found[f"matmul_{name}_tflops"] = float(f"{2 * side**3 / seconds / 1e12:.3g}")
     numbers = torch.ones(2**28 if ON_GPU else 2**24, device=DEVICE)
     seconds = fastest({"copy": numbers.clone}, rounds=5, repeats=3)["copy"]
     return found | {"memory_gb_per_second": round(2 * numbers.nbytes / seconds / 1e9, 1)}
@@ -170,7 +170,9 @@ def restoring(side: int, tiny: bool) -> list[dict[str, Any]]:
             if name == "float32":  # 15 samples, of which each takes what one takes
                 seconds["article: 15 of 200 steps"] = 15 * fastest({"": article}, rounds=1, warm_up=0)[""]
         for way, took in seconds.items():
-            records.append({"way": way, "precision": name, "megapixels_per_second": side**2 / 1e6 / took})
+            records.append(
+                {"way": way, "precision": name, "megapixels_per_second": float(f"{side**2 / 1e6 / took:.3g}")}
+            )
     return records
 
 
