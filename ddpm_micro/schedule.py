@@ -54,7 +54,7 @@ class NoiseSchedule:
         """alpha_bar_t in float64 for ``t`` in -1..T-1, where t = -1 is the clean image."""
         t = torch.as_tensor(t)
         if t.is_floating_point() or not (capturing(t) or ((t >= -1) & (t < self.num_train_timesteps)).all()):
-            raise ValueError(f"expected integer t in -1..{self.num_train_timesteps - 1}, got {t.tolist()}")
+            raise ValueError(f"expected integer t in -1..{self.num_train_timesteps - 1}, got {_brief(t)}")
         if t.device.type == "mps":  # which has no float64
             t = t.cpu()
         return _padded(self, t.device)[t]
@@ -202,6 +202,11 @@ def to_eps(schedule: NoiseSchedule, x0: Tensor, x_t: Tensor, t: Tensor) -> Tenso
 def check_prediction(prediction: str) -> None:
     if prediction not in PREDICTIONS:
         raise ValueError(f"expected prediction to be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
+
+
+def _brief(t: Tensor) -> str:
+    """A time in an error message: its values, or of an image that came in its place dtype and shape."""
+    return str(t.tolist()) if t.ndim < 2 else f"{t.dtype} of shape {tuple(t.shape)}"
 
 
 def _positive(num_train_timesteps: int) -> int:

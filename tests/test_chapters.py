@@ -39,7 +39,7 @@ def solved(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with each checked function set to the right one, and a last cell that says how it went."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = CHECK.sub(r'\2 = checks.EXERCISES["\1"].answer' + r"\n\g<0>", cell.source)
+            cell.source = CHECK.sub(r'\2 = checks.answer("\1")' + r"\n\g<0>", cell.source)
     notebook.cells.append(nbformat.v4.new_code_cell(LAST))
     return notebook
 

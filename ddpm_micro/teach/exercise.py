@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-import copy
+import dis
 import html
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
+from ddpm_micro.teach import errors, repairs, slips, values
 from ddpm_micro.teach.plots import Picture
 
 
@@ -65,6 +66,8 @@ class Exercise:
         ``picture(expected, came)``, each a list of arrays, draws both where the shape is right and the values are not.
     shown : tuple of callables
         What `solution` prints, if that is not ``answer`` alone.
+    alike : callable, optional
+        Whether a student's function that draws random numbers is right although it draws them in another order.
     """
 
     answer: Callable[..., Any]
@@ -73,6 +76,7 @@ class Exercise:
     hint: str
     picture: Callable[[list[np.ndarray], list[np.ndarray]], Picture] | None = None
     shown: tuple[Callable[..., Any], ...] = ()
+    alike: Callable[[Callable[..., Any]], bool] | None = None
 
     def right(self, *arguments: Any) -> Any:
         """The right answer to arguments in the order of the exercise."""
@@ -84,39 +88,129 @@ class Exercise:
 
     def check(self, student: Callable[..., Any]) -> Verdict:
         """Compare; whatever ``student`` does, this answers and does not raise."""
-        results, expected = [], [_parts(self.right(*given)) for given in self.inputs()]
-        for number, given in enumerate(self.inputs()):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # of wrong answers: a division by 0 is told in the verdict
+            verdict = self._check(student)
+        return replace(verdict, message=_short(verdict.message))
+
+    def _check(self, student: Callable[..., Any]) -> Verdict:
+        names = list(inspect.signature(self.answer).parameters)
+        trials = self.inputs()
+        expected, came = [values.parts(self.right(*given)) for given in self.inputs()], []
+        for given, fresh, asked in zip(trials, self.inputs(), expected, strict=True):
             try:
-                came = student(*given)
+                value = student(*given)
             except Exception as error:  # the student's code may do anything
-                return Verdict(False, f"Your function stopped with {type(error).__name__}: {error}")
-            if came is None:
-                return Verdict(False, "Not attempted yet: the function returns nothing.", attempted=False)
+                return Verdict(False, errors.explain(error, student, names))
+            changed = [name for name, one, other in zip(names, given, fresh) if not _unchanged(one, other)]
+            if value is None:
+                return self._nothing(student, changed, bool(came), given, names)
+            if isinstance(value, str):
+                return Verdict(False, "Your function returns text; return the number itself, not a line that shows it.")
             try:
-                parts = _parts(came)
+                came.append(values.fitted(values.parts(value), asked))
             except (TypeError, ValueError, RuntimeError):
-                return Verdict(False, f"Expected numbers, got {type(came).__name__}.")
-            if len(parts) > 3 and len(expected[number]) == 1 and expected[number][0].ndim == 1:
-                kind = type(came).__name__
-                return Verdict(False, f"Expected one array or tensor, got a {kind} of {len(parts)} things; convert it.")
-            problem = _form(expected[number], parts)
-            if problem:
-                return Verdict(False, problem)
-            if not _same(_parts(given), _parts(self.inputs()[number])):
+                return Verdict(False, f"Expected numbers, got {type(value).__name__}.")
+            if changed:
+                many = " and ".join(f"`{name}`" for name in changed)
                 return Verdict(
-                    False, "The function changes its inputs; work on copies, since the caller needs them again."
+                    False, f"Your function changes {many} in place, which the caller needs again; work on a copy."
                 )
-            results.append(parts)
-        if _all_same(expected, results):
+        if values.all_same(expected, came):
             return Verdict(True, "Your answer agrees with the package's own.")
-        picture = self.picture(expected[0], results[0]) if self.picture else None
+        picture = self._picture(expected[0], came[0])
         for name, (wrong, sentence) in self.mistakes.items():
-            if _all_same([_parts(wrong(*given)) for given in self.inputs()], results):
+            results = [
+                values.fitted(values.parts(wrong(*given)), asked) for given, asked in zip(self.inputs(), expected)
+            ]
+            if values.all_same(results, came):
                 return Verdict(False, sentence, mistake=name, picture=picture)
-        off = [float(np.abs(a - b).max()) for e, came in zip(expected, results) for a, b in zip(e, came, strict=True)]
-        return Verdict(
-            False, f"The shape is right, the values are not: they differ by up to {max(off):.3g}.", picture=picture
+        if self.alike and self.alike(student):
+            return Verdict(
+                True, "Right: you draw in another order than the package, so pixels differ; mean and variance agree."
+            )
+        return Verdict(False, self._slip(student, expected, came, names), picture=picture)
+
+    def _slip(self, student: Callable[..., Any], expected: list, came: list, names: list[str]) -> str:
+        """The most telling true sentence about a wrong answer that is none of the usual mistakes."""
+        try:
+            again = values.fitted(values.parts(student(*self.inputs()[0])), expected[0])
+            if not values.same(again, came[0]):
+                use = "Draw them from rng." if "rng" in names else "Use only what is passed in, and compute the rest."
+                return f"Two calls with the same arguments differ: your function draws random numbers of its own. {use}"
+        except Exception:  # the student's code may do anything
+            return "A second call of your function with the same arguments fails; let it depend on them alone."
+        off = [i for i, (e, c) in enumerate(zip(expected, came, strict=True)) if not values.same(e, c)]
+        wanted, got = values.shapes(expected[off[0]]), values.shapes(came[off[0]])
+        if wanted != got:
+            found = slips.of_values(expected, came, self.inputs(), names)
+            return found or repairs.place_of_slip(student, self._passes) or f"Expected {wanted}, got {got}."
+        ignored = slips.ignored(student, self.right, self.inputs, names)
+        if "rng" in ignored:
+            return "Your result does not change with `rng`: the random numbers come from elsewhere. Draw them from rng."
+        if any(not np.isfinite(part).all() for c in came for part in c):
+            return "The result has NaN or infinite values; look for a division by 0 or the root of a negative number."
+        found = slips.of_values(expected, came, self.inputs(), names)
+        found = found or slips.of_arguments(self.right, came, self.inputs, names)
+        if found:
+            return found
+        if found := repairs.place_of_slip(student, self._passes):
+            return found
+        if ignored:
+            many = " and ".join(f"`{name}`" for name in ignored)
+            return f"Your result does not change when {many} {'does' if len(ignored) == 1 else 'do'}; it should."
+        if len(off) < len(expected):
+            return f"Right for some arguments and wrong for others: wrong in {len(off)} of {len(expected)} trials."
+        worst = max(float(np.abs(a - b).max()) for a, b in zip(expected[off[0]], came[off[0]], strict=True))
+        return f"The shape is right, the values are not: they differ by up to {worst:.3g}."
+
+    def _passes(self, function: Callable[..., Any]) -> bool:
+        return all(
+            values.same(
+                expected := values.parts(self.right(*fresh)), values.fitted(values.parts(function(*given)), expected)
+            )
+            for given, fresh in zip(self.inputs(), self.inputs(), strict=True)
         )
+
+    def _nothing(
+        self, student: Callable[..., Any], changed: list[str], later: bool, given: tuple, names: list[str]
+    ) -> Verdict:
+        """Why the function returned None."""
+        if later:
+            small = [f"{n}={v!r}" for n, v in zip(names, given) if isinstance(v, (bool, int, float, str))]
+            return Verdict(
+                False,
+                f"For some arguments your function returns nothing, as for {', '.join(small) or 'the second trial'}.",
+            )
+        if changed:
+            many = " and ".join(f"`{name}`" for name in changed)
+            return Verdict(False, f"Your function changes {many} in place and returns nothing; return a new result.")
+        if _computes(student):
+            return Verdict(
+                False, "Your function computes something but returns nothing: its last line must begin with return."
+            )
+        return Verdict(False, "Not attempted yet: the function returns nothing.", attempted=False)
+
+    def _picture(self, expected: list[np.ndarray], came: list[np.ndarray]) -> Picture | None:
+        fits = [e.shape for e in expected] == [c.shape for c in came]
+        return self.picture(expected, came) if self.picture and fits else None
+
+
+def _computes(student: Callable[..., Any]) -> bool:
+    """Whether there is more in a function than the dots or pass of an exercise that was not begun."""
+    code = getattr(student, "__code__", None)
+    return code is not None and any(
+        i.opname.startswith(("CALL", "BINARY", "STORE", "COMPARE")) for i in dis.get_instructions(code)
+    )
+
+
+def _unchanged(one: Any, other: Any) -> bool:
+    before, after = values.parts(other), values.parts(one)
+    return len(before) == len(after) and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 300 else message[:297] + "..."
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -131,40 +225,3 @@ def _source(function: Callable[..., Any]) -> str:
     module = function.__module__
     where = f"# from {module}\n" if not module.startswith("ddpm_micro.teach") else ""
     return f"{where}def {function.__name__}({bare}):\n" + "\n".join(lines[body[0].lineno - 1 :])
-
-
-def _all_same(a: list[list[np.ndarray]], b: list[list[np.ndarray]]) -> bool:
-    return all(_same(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _parts(value: Any) -> list[np.ndarray]:
-    """All numbers in a value as float64 arrays; of a tuple one each, and nothing for what holds none to compare."""
-    if isinstance(value, (tuple, list)):
-        return [part for item in value for part in _parts(item)]
-    if isinstance(value, torch.Tensor):
-        return [value.detach().cpu().double().numpy()]
-    if callable(value) or isinstance(value, (str, np.random.Generator)) or hasattr(value, "alphas_cumprod"):
-        return []
-    return [np.asarray(copy.copy(value)).astype(np.float64)]
-
-
-def _form(expected: list[np.ndarray], came: list[np.ndarray]) -> str:
-    """What is wrong with the number of results, their shapes or their being numbers, or nothing."""
-    shapes, got = ([part.shape for part in parts] for parts in (expected, came))
-    if shapes != got:
-        return f"Expected {_named(shapes)}, got {_named(got)}."
-    if not all(np.isfinite(part).all() for part in came):
-        return (
-            "The result has values that are NaN or infinite; look for a division by 0 or the root of a negative number."
-        )
-    return ""
-
-
-def _named(shapes: list[tuple[int, ...]]) -> str:
-    return " and ".join(f"shape {shape}" if shape else "a number" for shape in shapes) or "no numbers"
-
-
-def _same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    return len(a) == len(b) and all(
-        x.shape == y.shape and np.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in zip(a, b, strict=True)
-    )

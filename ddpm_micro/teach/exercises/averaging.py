@@ -173,6 +173,17 @@ EXERCISES = {
                 lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x - truth) ** 2).mean(),
                 "You divide by the error of single samples, which is B + V; B is that of their mean, without its V/K.",
             ),
+            "amplitudes": (
+                lambda truth, x: spread_skill(truth, x) ** 0.5,
+                "This is the ratio of two standard deviations; V and B are variances, so leave the root.",
+            ),
+            "added": (
+                lambda truth, x: (
+                    x.var(axis=0, ddof=1).mean()
+                    / (((x.mean(axis=0) - truth) ** 2).mean() + x.var(axis=0, ddof=1).mean() / len(x))
+                ),
+                "V/K is added to the error of the mean, which holds it already; take it off.",
+            ),
         },
         "V is the mean variance of the samples; the mean of K has the error B + V/K.",
         shown=(metrics.bias_and_variance, spread_skill),

@@ -42,6 +42,18 @@ EXERCISES = {
                 lambda weights, per_pixel, batch, side: 20 * weights,
                 "The activations are missing, and they are most of it.",
             ),
+            "megabytes": (
+                lambda weights, per_pixel, batch, side: training_memory(weights, per_pixel, batch, side) / 1e6,
+                "These are megabytes; bytes were asked for.",
+            ),
+            "batch on the weights": (
+                lambda weights, per_pixel, batch, side: batch * (20 * weights + per_pixel * side**2),
+                "The batch multiplies the weights too; they are kept once, whatever the batch.",
+            ),
+            "four bytes a pixel": (
+                lambda weights, per_pixel, batch, side: training_memory(weights, 4 * per_pixel, batch, side),
+                "per_pixel is in bytes already; do not multiply it by 4.",
+            ),
         },
         "Five numbers of 4 bytes for each weight; per_pixel bytes for each of batch * side**2 pixels.",
     ),
@@ -70,6 +82,12 @@ EXERCISES = {
             "size forgotten": (
                 lambda frames, megapixels, samples, steps, seconds: frames * samples * steps * seconds / 3600,
                 "The time is for one megapixel; the frames have more.",
+            ),
+            "days": (
+                lambda frames, megapixels, samples, steps, seconds: (
+                    camera_hours(frames, megapixels, samples, steps, seconds) / 24
+                ),
+                "These are days; hours were asked for.",
             ),
         },
         "Network calls: frames * samples * steps. Each takes megapixels * seconds_per_call seconds.",

@@ -54,6 +54,20 @@ def residual_block(x: Tensor, scale: Tensor, conv_0: Layer, conv_1: Layer) -> Te
     return (0.7 * x + 0.3 * y) / math.sqrt(0.7**2 + 0.3**2)
 
 
+def _backwards(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    width = 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        width = (width - 1) * stride + kernel
+    return width
+
+
+def _widened(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    width = 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        width = (width + kernel - 1) * stride
+    return width
+
+
 def _summed(kernels: Sequence[int], jumps: Sequence[int]) -> int:
     return 1 + sum((kernel - 1) * jump for kernel, jump in zip(kernels, jumps, strict=True))
 
@@ -109,6 +123,26 @@ EXERCISES = {
                 lambda kernels, strides: receptive_field(kernels, strides) - 1,
                 "One short: without any layer an output sees 1 pixel, itself.",
             ),
+            "from the wrong end": (
+                lambda kernels, strides: _backwards(kernels, strides),
+                "(width - 1) * stride + kernel goes from the output back to the image: begin with the last layer.",
+            ),
+            "width times stride": (
+                lambda kernels, strides: _widened(kernels, strides),
+                "You multiply the width by the stride; a stride moves the next pixels apart, and the width stays.",
+            ),
+            "first kernel twice": (
+                lambda kernels, strides: receptive_field(kernels, strides) + kernels[0] - 1,
+                "The first kernel counts twice: begin with a width of 1, not with the first kernel.",
+            ),
+            "one side": (
+                lambda kernels, strides: receptive_field([k // 2 + 1 for k in kernels], strides),
+                "k // 2 is what a layer sees on one side; both sides together are kernel - 1.",
+            ),
+            "twice the half": (
+                lambda kernels, strides: receptive_field([2 * (k // 2) + 1 for k in kernels], strides),
+                "2 * (k // 2) is right for odd kernels alone; an even one too adds kernel - 1.",
+            ),
         },
         "Keep two numbers: the width so far, from 1, and the pixels between neighbours, from 1. Which changes first?",
     ),
@@ -135,6 +169,20 @@ EXERCISES = {
             "sine": (
                 lambda level, f, phases: fourier_features(level, f, phases - 0.25),
                 "This is the sine. With phases at random it would serve as well, but the check wants the cosine.",
+            ),
+            "sine and cosine": (
+                lambda level, f, phases: torch.cat(
+                    [wave(2 * math.pi * (level[:, None] * f + phases)) for wave in (torch.sin, torch.cos)], 1
+                ),
+                "You return sines and cosines, twice as many features; with a phase each the cosine is enough.",
+            ),
+            "root inside": (
+                lambda level, f, phases: torch.cos(math.sqrt(2) * 2 * math.pi * (level[:, None] * f + phases)),
+                "sqrt(2) stands within the cosine, where it changes the frequency; it multiplies the wave.",
+            ),
+            "degrees": (
+                lambda level, f, phases: math.sqrt(2) * torch.cos(360 * (level[:, None] * f + phases)),
+                "A turn is 360 degrees, but torch.cos takes radians: 2 pi.",
             ),
         },
         "level[:, None] has the shape (B, 1); times frequencies, shape (F,), it is (B, F).",
@@ -178,6 +226,42 @@ EXERCISES = {
             "noise level ignored": (
                 lambda x, scale, conv_0, conv_1: residual_block(x, torch.ones_like(scale), conv_0, conv_1),
                 "scale is not used: the block does not know the noise level.",
+            ),
+            "SiLU after the convolution": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * x + 0.3 * mp_silu(conv_1(mp_silu(scale * conv_0(x))))) / 0.58**0.5
+                ),
+                "Each SiLU stands after its convolution here; in this block it stands before.",
+            ),
+            "first SiLU not scaled": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * x + 0.3 * conv_1(mp_silu(scale * conv_0(F.silu(x))))) / 0.58**0.5
+                ),
+                "The first SiLU is not divided by 0.596; both are.",
+            ),
+            "divided within": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * x + 0.3 * conv_1(F.silu(scale * conv_0(F.silu(x / 0.596)) / 0.596))) / 0.58**0.5
+                ),
+                "0.596 stands within the SiLU; it is the SiLU's output that is divided by it.",
+            ),
+            "scale on the output": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * x + 0.3 * scale * conv_1(mp_silu(conv_0(mp_silu(x))))) / 0.58**0.5
+                ),
+                "The scale multiplies the output of conv_1; it belongs to that of conv_0, before the second SiLU.",
+            ),
+            "ReLU": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * x + 0.3 * conv_1(F.relu(scale * conv_0(F.relu(x) / 0.596)) / 0.596)) / 0.58**0.5
+                ),
+                "This is ReLU; the block has SiLU, F.silu, for which 0.596 was measured.",
+            ),
+            "shortcut through SiLU": (
+                lambda x, scale, conv_0, conv_1: (
+                    (0.7 * mp_silu(x) + 0.3 * conv_1(mp_silu(scale * conv_0(mp_silu(x))))) / 0.58**0.5
+                ),
+                "The shortcut takes the activated x; x itself belongs in the sum, so do not overwrite it.",
             ),
         },
         "First y, in two lines; each takes a SiLU, divides it by 0.596 and convolves. Then the sum with x.",

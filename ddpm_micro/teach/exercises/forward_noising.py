@@ -18,6 +18,11 @@ def _q_sample_inputs() -> list[tuple]:
     return [(SCHEDULE, x0, torch.tensor(T), eps), (OTHER, *others(1), torch.tensor(OTHER_T), *others(1, seed=1))]
 
 
+def _one_step(s: schedule.NoiseSchedule, x0: torch.Tensor, t: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    alpha = (s.alpha_bar(t) / s.alpha_bar(t - 1)).reshape(-1, 1, 1, 1).to(x0)
+    return alpha.sqrt() * x0 + (1 - alpha).sqrt() * eps
+
+
 EXERCISES = {
     "q_sample": Exercise(
         schedule.q_sample,
@@ -43,6 +48,29 @@ EXERCISES = {
                 lambda s, x0, t, eps: schedule.q_sample(s, x0, t, 0 * eps) + eps,
                 "The noise is added in full at every step; multiply it by the noise rate sqrt(1 - alpha_bar).",
             ),
+            "root on the image alone": (
+                lambda s, x0, t, eps: mixed(s, x0, t, 0 * eps, 1) + mixed(s, 0 * x0, t, eps, 2),
+                "The image has its root and the noise has not: its rate is sqrt(1 - alpha_bar).",
+            ),
+            "root on the noise alone": (
+                lambda s, x0, t, eps: mixed(s, x0, t, 0 * eps, 2) + mixed(s, 0 * x0, t, eps, 1),
+                "The noise has its root and the image has not: its rate is sqrt(alpha_bar).",
+            ),
+            "image not turned down": (
+                lambda s, x0, t, eps: x0 + mixed(s, 0 * x0, t, eps, 1),
+                "The image stays in full at every step; multiply it by the signal rate sqrt(alpha_bar).",
+            ),
+            "one step alone": (
+                lambda s, x0, t, eps: _one_step(s, x0, t, eps),
+                "You mix with alpha of one step; alpha_bar is the product of all steps up to t.",
+            ),
+            "items on the wrong axis": (
+                lambda s, x0, t, eps: (
+                    s.alpha_bar(t)[None, :, None, None].sqrt() * x0
+                    + (1 - s.alpha_bar(t)[None, :, None, None]).sqrt() * eps
+                ),
+                "alpha_bar lies along the second axis, so each image is noised to every step; reshape(-1, 1, 1, 1).",
+            ),
         },
         "Read the signal rate sqrt(alpha_bar_t) from the schedule, shape it (B, 1, 1, 1), and mix x0 with eps.",
         picture=beside(*(f"t = {t}" for t in T)),
@@ -66,6 +94,10 @@ EXERCISES = {
             "decibels": (
                 lambda alpha_bar: 10 * torch.log10(alpha_bar / (1 - alpha_bar)),
                 "This is the SNR in decibels; the plain ratio is asked for.",
+            ),
+            "over all steps": (
+                lambda alpha_bar: alpha_bar.mean() / alpha_bar.std(),
+                "This is mean over spread of the list of steps, one number; each step has its own SNR.",
             ),
         },
         "The image has the variance alpha_bar in x_t, and the noise has the rest of 1.",

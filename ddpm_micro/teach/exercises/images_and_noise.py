@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ddpm_micro import metrics
@@ -35,9 +37,27 @@ def _psnr_inputs() -> list[tuple]:
     return [(truth, image, 31.0), (truth[:20, :31] + 2.0, image[:20, :31] - 1.5, 255.0)]
 
 
-def _drawn_first(photons: np.ndarray, gain: float, offset: float, read_noise: float, rng: np.random.Generator):
-    read = rng.normal(0, read_noise, photons.shape)
-    return gain * (rng.poisson(photons) + read) + offset
+def _same_statistics(student: Callable[..., np.ndarray]) -> bool:
+    """Whether frames have the mean and variance of the formula, independent pixels, and are drawn from rng alone."""
+    photons = np.repeat([2.0, 20.0, 80.0], 4000).reshape(3, 4000)
+    frames = [np.asarray(student(photons.copy(), 2.3, 47.0, 3.1, np.random.default_rng(seed))) for seed in (5, 5, 6)]
+    if frames[0].shape != photons.shape or not np.array_equal(frames[0], frames[1]):
+        return False
+    mean, variance = 2.3 * photons[:, 0] + 47, 2.3**2 * (photons[:, 0] + 3.1**2)
+    fractions = np.abs(frames[0] - frames[0].round()).mean()  # 0.25 unless the grey levels are rounded
+    neighbours = [
+        np.corrcoef(frame[:, :-1].ravel(), frame[:, 1:].ravel())[0, 1]
+        for frame in frames[:1]
+        for frame in frame[:, None]
+    ]
+    return (
+        np.abs(frames[0].mean(1) - mean).max() < 4 * np.sqrt(variance.max() / 4000)
+        and np.abs(frames[0].var(1) / variance - 1).max() < 0.12
+        and not np.array_equal(frames[0], frames[2])
+        and 0.2 < fractions < 0.3
+        and np.abs(neighbours).max() < 0.1
+        and np.abs(np.corrcoef(frames[0])[np.triu_indices(3, 1)]).max() < 0.1
+    )
 
 
 EXERCISES = {
@@ -67,19 +87,52 @@ EXERCISES = {
                 ),
                 "All pixels get the same read noise, one number; ask rng.normal for an array of photons.shape.",
             ),
+            "read noise subtracted": (
+                lambda photons, gain, offset, read_noise, rng: (
+                    gain * (rng.poisson(photons) - rng.normal(0, read_noise, photons.shape)) + offset
+                ),
+                "The read noise is subtracted. It is as often negative as positive, so nothing is lost, but write +.",
+            ),
             "offset amplified": (
                 lambda photons, gain, offset, read_noise, rng: (
                     poisson_gaussian(photons, gain, 0, read_noise, rng) + gain * offset
                 ),
                 "The offset is multiplied by the gain; it is in grey levels and is added last.",
             ),
-            "read noise drawn first": (
-                _drawn_first,
-                "The read noise is drawn before the photons: no error, but the check compares draw by draw; swap them.",
+            "read noise as the mean": (
+                lambda p, gain, offset, read_noise, rng: (
+                    gain * (rng.poisson(p) + rng.normal(read_noise, size=p.shape)) + offset
+                ),
+                "rng.normal takes the mean first, and yours is read_noise: rng.normal(0, read_noise, photons.shape).",
+            ),
+            "noise on top of the photons": (
+                lambda p, gain, offset, read_noise, rng: (
+                    gain * (p + rng.poisson(p) + rng.normal(0, read_noise, p.shape)) + offset
+                ),
+                "The drawn count is added to the photons: rng.poisson(photons) is the count, signal and noise in one.",
+            ),
+            "gain before counting": (
+                lambda p, gain, offset, read_noise, rng: (
+                    rng.poisson(gain * p) + rng.normal(0, read_noise, p.shape) + offset
+                ),
+                "The gain stands inside rng.poisson, as if grey levels were counted; count photons, then amplify.",
+            ),
+            "read noise multiplies": (
+                lambda p, gain, offset, read_noise, rng: (
+                    gain * rng.poisson(p) * read_noise * rng.normal(size=p.shape) + offset
+                ),
+                "The read noise multiplies the counts; it is added to them, also where there is no light.",
+            ),
+            "one row of read noise": (
+                lambda p, gain, offset, read_noise, rng: (
+                    gain * (rng.poisson(p) + rng.normal(0, read_noise, p.shape[1])) + offset
+                ),
+                "All rows get the same read noise; ask rng.normal for an array of photons.shape, both sides of it.",
             ),
         },
         "rng.poisson(photons) counts. Add rng.normal(0, read_noise, photons.shape), then the gain, then the offset.",
         picture=beside("a frame"),
+        alike=_same_statistics,
     ),
     "psnr": Exercise(
         metrics.psnr,
@@ -109,6 +162,20 @@ EXERCISES = {
                 lambda truth, image, data_range: 10 * np.log10(data_range**2 / np.sum((image - truth) ** 2)),
                 "The squared errors are summed; their mean does not depend on the size of the image.",
             ),
+            "no mean": (
+                lambda truth, image, data_range: 10 * np.log10(data_range**2 / (image - truth) ** 2),
+                "The mean over the pixels is missing: this is one number a pixel.",
+            ),
+            "variance": (
+                lambda truth, image, data_range: 10 * np.log10(data_range**2 / np.var(image - truth)),
+                "This is the variance of the difference, blind to a wrong brightness; take the mean of the squares.",
+            ),
+            "whole numbers": (
+                lambda truth, image, data_range: (
+                    10 * np.log10(data_range**2 / np.mean((image.astype(int) - truth.astype(int)) ** 2))
+                ),
+                "The images are cut to whole numbers first, which changes the error; leave their fractions.",
+            ),
         },
         "np.mean((image - truth) ** 2) is the mean squared error; np.log10 is the logarithm.",
     ),
@@ -131,6 +198,18 @@ EXERCISES = {
             "variance": (
                 lambda sd, n: sd**2 / n,
                 "This is the variance of the mean; its root is the standard deviation.",
+            ),
+            "root of the other": (
+                lambda sd, n: np.sqrt(sd) / n,
+                "The root is of sd; it belongs to n, which the variance is divided by.",
+            ),
+            "squares": (
+                lambda sd, n: (sd / n) ** 2,
+                "This is the square of sd / n; the variance sd**2 is divided by n, and then comes the root.",
+            ),
+            "power 1 / 2": (
+                lambda sd, n: sd / n / 2,
+                "n**1/2 is n/2: powers come before divisions. Write n**0.5 or np.sqrt(n).",
             ),
         },
         "Square sd to get the variance, divide that by n, and take the root.",

@@ -32,6 +32,18 @@ def _loss_inputs() -> list[tuple]:
     ]
 
 
+def _mse(f, s, p, x0, cond, t, eps, *, seen=None, wanted=None) -> torch.Tensor:
+    """The loss of a network that sees, or is compared with, something else."""
+    seen = schedule.q_sample(s, x0, t, eps) if seen is None else seen
+    wanted = schedule.target(s, x0, t, eps, p) if wanted is None else wanted
+    return (f(seen, t, cond) - wanted).square().mean()
+
+
+def _mse_of_images(f, s, p, x0, cond, t, eps) -> torch.Tensor:
+    x_t = schedule.q_sample(s, x0, t, eps)
+    return (schedule.to_x0(s, f(x_t, t, cond), x_t, t, p) - x0).square().mean()
+
+
 EXERCISES = {
     "to_x0": Exercise(
         schedule.to_x0,
@@ -48,6 +60,24 @@ EXERCISES = {
             "sign": (
                 lambda s, output, x_t, t, _: mixed(s, x_t, t, output, 1),
                 "The sign of the second term is wrong: v points from the image to the noise.",
+            ),
+            "gives the noise": (
+                lambda s, output, x_t, t, _: mixed(s, output, t, x_t, 1),
+                "This is eps, the noise; the image is signal rate times x_t minus noise rate times v.",
+            ),
+            "divided": (
+                lambda s, output, x_t, t, _: (
+                    (schedule.rates(s, t, x_t)[0] * x_t - output) / schedule.rates(s, t, x_t)[1]
+                ),
+                "You solve the formula of v with x_t in the place of eps; x_t is a mixture itself.",
+            ),
+            "root forgotten": (
+                lambda s, output, x_t, t, _: mixed(s, x_t, t, -output, 2),
+                "You mix with alpha_bar and 1 - alpha_bar; the rates are their square roots.",
+            ),
+            "rates left out": (
+                lambda s, output, x_t, t, _: x_t - output,
+                "Neither rate is used: x_t is multiplied by the signal rate and v by the noise rate.",
             ),
         },
         "x_t and v are the image and the noise, turned by one angle; turn back. No division is needed.",
@@ -72,6 +102,26 @@ EXERCISES = {
             "sign": (
                 lambda s, x0, x_t, t: -schedule.to_eps(s, x0, x_t, t),
                 "The sign is wrong: noise that makes a pixel brighter than its image is positive.",
+            ),
+            "divided by the signal rate": (
+                lambda s, x0, x_t, t: (
+                    (x_t - schedule.rates(s, t, x_t)[0] * x0) / schedule.rates(s, t, x_t)[0]
+                ),
+                "You divide by the signal rate; what is left of x_t is noise rate times eps.",
+            ),
+            "root forgotten": (
+                lambda s, x0, x_t, t: (
+                    (x_t - schedule.rates(s, t, x_t)[0] ** 2 * x0) / schedule.rates(s, t, x_t)[1] ** 2
+                ),
+                "You use alpha_bar and 1 - alpha_bar; the rates are their square roots.",
+            ),
+            "gives v": (
+                lambda s, x0, x_t, t: schedule.target(s, x0, t, schedule.to_eps(s, x0, x_t, t), "v"),
+                "This is v; the noise itself was asked for.",
+            ),
+            "rates left out": (
+                lambda s, x0, x_t, t: x_t - x0,
+                "Neither rate is used: take signal rate times x0 off x_t, and divide by the noise rate.",
             ),
         },
         "Take signal rate times x0 off x_t; what is left is noise rate times eps.",
@@ -101,6 +151,36 @@ EXERCISES = {
                 .abs()
                 .mean(),
                 "You take the absolute error, which leads to the median; the square leads to the mean.",
+            ),
+            "compared with its input": (
+                lambda f, s, p, x0, cond, t, eps: _mse(
+                    f, s, p, x0, cond, t, eps, wanted=schedule.q_sample(s, x0, t, eps)
+                ),
+                "The output is compared with x_t, which the network was given; compare it with schedule.target(...).",
+            ),
+            "sees the condition twice": (
+                lambda f, s, p, x0, cond, t, eps: _mse(f, s, p, x0, cond, t, eps, seen=cond),
+                "The network is given cond in the place of x_t; call output(x_t, t, cond).",
+            ),
+            "condition noised": (
+                lambda f, s, p, x0, cond, t, eps: _mse(
+                    f, s, p, x0, cond, t, eps, seen=schedule.q_sample(s, cond, t, eps)
+                ),
+                "You noise cond; it is x0 that is noised, and cond is passed on as it is.",
+            ),
+            "square of the mean": (
+                lambda *a: objectives.error(*a).mean() ** 2,
+                "You square the mean, in which errors of both signs cancel; take the mean of the squares.",
+            ),
+            "weighted": (
+                lambda f, s, p, x0, cond, t, eps: objectives.weighted_loss(
+                    f, s, p, x0, cond, t, eps, schedule.rates(s, t, x0)[1]
+                ),
+                "You weight the squares with the noise rate, as training does; here all count the same.",
+            ),
+            "compared as images": (
+                _mse_of_images,
+                "You turn the output into an image first and compare that with x0; compare the output with its target.",
             ),
         },
         "Noise x0 to step t, call output(x_t, t, cond), and compare it with schedule.target(...).",

@@ -74,6 +74,14 @@ EXERCISES = {
                 lambda s, x0, x, t, b, n: ddpm_step(s, x, x0, t, b, n),
                 "You pass x_t where x0_hat belongs; q_posterior takes the clean image first.",
             ),
+            "noise taken off": (
+                lambda s, x0, x, t, b, n: ddpm_step(s, x0, x, t, b, -n),
+                "The noise is subtracted. Its sign is a matter of chance, so nothing is lost, but write +.",
+            ),
+            "wrong rate": (
+                lambda s, x0, x, t, b, n: q_posterior(s, x0, x, t, b)[0] + rates(s, b, x)[1] * n,
+                "You scale by the noise rate of before, but the mean holds a part of the old noise. Use the variance.",
+            ),
         },
         "A draw is the mean plus the standard deviation, the root of the variance, times the noise that is passed in.",
         picture=JUMPS,

@@ -77,6 +77,20 @@ EXERCISES = {
                 lambda x0, cond, turns, flip: augment(x0, cond, -turns, flip),
                 "You turn the other way; np.rot90(image, turns) with a positive number turns counter-clockwise.",
             ),
+            "only x0 flipped": (
+                lambda x0, cond, turns, flip: (augment(x0, cond, turns, flip)[0], augment(x0, cond, turns, False)[1]),
+                "Both are turned, but only x0 is flipped: cond no longer shows the same place.",
+            ),
+            "only cond": (
+                lambda x0, cond, turns, flip: (x0, augment(x0, cond, turns, flip)[1]),
+                "Only cond has moved: x0 no longer shows the same place, and the pair teaches nothing.",
+            ),
+            "both axes": (
+                lambda x0, cond, turns, flip: tuple(
+                    np.flip(i) if flip else i for i in augment(x0, cond, turns, False)
+                ),
+                "np.flip without an axis flips both, which is half a turn; left to right is [:, ::-1].",
+            ),
         },
         "np.rot90(image, turns), then image[:, ::-1] if flip; the same for both images.",
         beside("x0", "cond"),
@@ -127,6 +141,23 @@ EXERCISES = {
                 ),
                 "You multiply rise and cosine. That would train as well, but here the smaller of the two is asked for.",
             ),
+            "cosine after the rise": (
+                lambda step, steps, peak, warmup: (
+                    peak
+                    * np.where(
+                        step < warmup,
+                        (step + 1) / warmup,
+                        0.5 + 0.5 * np.cos(np.pi * (step - warmup) / (steps - warmup)),
+                    )
+                ),
+                "Your cosine begins after the rise, as in many libraries; here it runs over all steps, under the rise.",
+            ),
+            "peak on the rise alone": (
+                lambda step, steps, peak, warmup: (
+                    np.minimum(peak * (step + 1) / warmup, 0.5 + 0.5 * np.cos(np.pi * step / steps))
+                ),
+                "The peak multiplies the rise alone; it multiplies the smaller of the two.",
+            ),
         },
         "np.minimum of the rise (step + 1) / warmup and of 0.5 + 0.5 np.cos(np.pi * step / steps), times peak.",
         _learning_rate_picture,
@@ -150,6 +181,14 @@ EXERCISES = {
             "nothing new": (
                 lambda average, current, decay: average.copy(),
                 "The average stays as it was; a share 1 - decay of the current weights belongs in it.",
+            ),
+            "current in full": (
+                lambda average, current, decay: decay * average + current,
+                "The current weights count in full; multiply them by 1 - decay, so that the factors add up to 1.",
+            ),
+            "corrected for bias": (
+                lambda average, current, decay: ema_update(average, current, decay) / (1 - decay),
+                "You divide by 1 - decay, as Adam does at its first step; this average begins from real weights.",
             ),
         },
         "decay times the average and 1 - decay times the current weights: the factors add up to 1.",

@@ -117,6 +117,13 @@ EXERCISES = {
                 lambda samples, count: (float(count(samples[0])), count_spread(samples, count)[1]),
                 "The first number is the count in one sample; take the mean of the counts.",
             ),
+            "median": (
+                lambda samples, count: (
+                    float(np.median([count(s) for s in samples])),
+                    count_spread(samples, count)[1],
+                ),
+                "The first number is the median of the counts; the mean was asked for.",
+            ),
         },
         "First make a list of counts, one a sample; then np.mean of it, and np.std of it with ddof=1.",
     ),

@@ -1,0 +1,314 @@
+"""Slips that are made in any exercise: what came is a simple function of what was expected, or of other arguments.
+
+Each sentence states what is true of the values in every trial, so it cannot blame the wrong thing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ddpm_micro.teach.values import all_same, close, fitted, parts, same
+
+Arrays = list[np.ndarray]
+Function = Callable[..., Any]
+
+# What came, as a function of what was expected.
+OF_THE_ANSWER: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "has the wrong sign": lambda e: -e,
+    "is upside down: 1 divided by what is asked for": lambda e: 1 / e,
+    "is minus 1 divided by what is asked for": lambda e: -1 / e,
+    "is the square of what is asked for: a root is missing": lambda e: e**2,
+    "is the root of what is asked for": lambda e: np.sqrt(e),
+    "is 1 minus what is asked for": lambda e: 1 - e,
+    "is 1 plus what is asked for": lambda e: 1 + e,
+    "has lost its signs: it is the absolute value of what is asked for": np.abs,
+    "is the natural logarithm of what is asked for": np.log,
+    "is the logarithm to the base 10 of what is asked for": np.log10,
+    "is the logarithm to the base 2 of what is asked for": np.log2,
+    "is in decibels, 10 log10 of what is asked for": lambda e: 10 * np.log10(e),
+    "is in decibels, 20 log10 of what is asked for": lambda e: 20 * np.log10(e),
+    "is the exponential of what is asked for": np.exp,
+    "is not in decibels: it is the ratio itself": lambda e: 10 ** (e / 10),
+    "is rounded to whole numbers; return it as it is": np.round,
+    "is cut to whole numbers (int or //); keep the fractions": np.trunc,
+    "is rounded down to whole numbers; keep the fractions": np.floor,
+    "is rounded to one decimal; return it as it is": lambda e: np.round(e, 1),
+    "is rounded to two decimals; return it as it is": lambda e: np.round(e, 2),
+    "is summed up along the first axis (cumsum)": lambda e: np.cumsum(e, axis=0),
+    "is the difference of neighbours (diff)": lambda e: np.diff(e, axis=0),
+    "is one step late: its values are shifted by one place": lambda e: np.roll(e, 1, axis=0),
+    "is one step early: its values are shifted by one place": lambda e: np.roll(e, -1, axis=0),
+    "is sorted upwards": lambda e: np.sort(e, axis=0),
+    "is transposed": lambda e: e.swapaxes(-1, -2),
+    "is upside down: its first axis runs the other way": lambda e: e[::-1],
+    "is flipped left to right": lambda e: e[..., ::-1],
+    "is flipped top to bottom": lambda e: e[..., ::-1, :],
+    "is turned by half a turn": lambda e: e[..., ::-1, ::-1],
+    "is a single number, the mean of what is asked for": lambda e: e.mean(),
+    "is a single number, the sum of what is asked for": lambda e: e.sum(),
+    "is flattened: the values are right, their shape is lost": np.ravel,
+    "has lost an axis of length 1: the values are right, the shape is not (squeeze)": np.squeeze,
+}
+FACTORS = {
+    "2": 2, "3": 3, "4": 4, "10": 10, "20": 20, "60": 60, "100": 100,
+    "255": 255, "1000": 1000, "3600": 3600, "pi": np.pi,
+    "1,000,000": 1e6, "2 pi": 2 * np.pi, "the root of 2": 2**0.5, "the root of 2 pi": (2 * np.pi) ** 0.5,
+    "log(10) = 2.303, the step from log10 to the natural logarithm": np.log(10), "log(2)": np.log(2), "24": 24,
+}  # fmt: skip
+
+# What stood in the place of an argument. Each takes the argument and says what it became.
+ARGUMENTS: dict[str, Callable[[Any], Any]] = {
+    "`{}` left out, or 0 in its place": lambda a: a * 0,
+    "`{}` left out, or 1 in its place": lambda a: a * 0 + 1,
+    "minus `{}` in the place of `{}`": lambda a: -a,
+    "`{}` squared": lambda a: a**2,
+    "the root of `{}` in the place of `{}`": lambda a: a**0.5,
+    "1 divided by `{}` in the place of `{}`": lambda a: 1 / a,
+    "1 minus `{}` in the place of `{}`": lambda a: 1 - a,
+    "twice `{}`": lambda a: 2 * a,
+    "half of `{}`": lambda a: a / 2,
+    "`{}` + 1 in the place of `{}`": lambda a: a + 1,
+    "`{}` - 1 in the place of `{}`": lambda a: a - 1,
+    "`{}` cut to whole numbers": np.trunc,
+    "the mean of `{}` everywhere": lambda a: a * 0 + a.mean(),
+    "the first item of `{}` for all items": lambda a: a * 0 + a[:1],
+    "the size of `{}` (abs)": abs,
+    "`{}` the other way round": lambda a: a[::-1],
+    "not `{}`": lambda a: not a if isinstance(a, bool) else None,
+}  # fmt: skip
+
+
+def of_values(expected: list[Arrays], came: list[Arrays], trials: Sequence[tuple], names: Sequence[str]) -> str | None:
+    """What came as a function of what was expected, in words; of two results only the wrong ones."""
+    if len({len(e) for e in expected} | {len(c) for c in came}) > 1:
+        return _of_their_number(expected, came)
+    count = len(expected[0])
+    if count == 2 and all_same([e[::-1] for e in expected], came):
+        return "Both results are right, in the wrong order; swap them."
+    wrong = [i for i in range(count) if not all(close(c[i], e[i]) for e, c in zip(expected, came, strict=True))]
+    found = []
+    for i in wrong:
+        pairs = [(e[i], c[i]) for e, c in zip(expected, came, strict=True)]
+        found.append(_of_one(pairs, trials, names))
+    if not wrong or None in found or len(set(found)) > 1:
+        return None
+    which = ("The first result", "The second result", "The third result")
+    if count == 1:
+        return f"Your result {found[0]}."
+    if len(wrong) == count:
+        return f"In each of your results the same: it {found[0]}."
+    return f"{which[1 - wrong[0]]} is right. {which[wrong[0]]} {found[0]}." if count == 2 else None
+
+
+def _of_their_number(expected: list[Arrays], came: list[Arrays]) -> str | None:
+    asked, got = len(expected[0]), len(came[0])
+    for i in range(got if asked == 1 else 0):
+        if all(len(c) == got and close(c[i], e[0]) for e, c in zip(expected, came, strict=True)):
+            return f"One result is asked for and you return {got}; number {i + 1} of them is right: return it alone."
+    for i in range(asked if got == 1 else 0):
+        if all(close(c[0], e[i]) for e, c in zip(expected, came, strict=True)):
+            return f"{asked} results are asked for and you return one, which is number {i + 1} of them: return all."
+    return None
+
+
+def _of_one(pairs: list[tuple[np.ndarray, np.ndarray]], trials: Sequence[tuple], names: Sequence[str]) -> str | None:
+    if all(c.shape == e.shape and not c.any() and e.any() for e, c in pairs):
+        return "is 0 everywhere"
+    with np.errstate(all="ignore"):
+        for words, function in OF_THE_ANSWER.items():
+            if _holds(pairs, function):
+                return words
+        if all(c.shape != e.shape for e, c in pairs):
+            return _of_its_shape(pairs)
+        if any(c.shape != e.shape for e, c in pairs):
+            return None
+        return _constant(pairs, trials, names) or _cut(pairs)
+
+
+def _holds(pairs: list[tuple[np.ndarray, np.ndarray]], function: Callable[[np.ndarray], np.ndarray]) -> bool:
+    try:
+        return all(np.isfinite(c).all() and close(np.asarray(c), np.asarray(function(e))) for e, c in pairs)
+    except (ValueError, IndexError, TypeError):
+        return False
+
+
+def _of_its_shape(pairs: list[tuple[np.ndarray, np.ndarray]]) -> str | None:
+    for words, function in (("mean", np.mean), ("sum", np.sum)):
+        for axis in range(max(c.ndim for _, c in pairs)):
+            if all(c.ndim == e.ndim + 1 and close(function(c, axis=axis), e) for e, c in pairs if c.ndim > axis):
+                return f"still lacks the {words} over axis {axis}: shape {pairs[0][1].shape} for {pairs[0][0].shape}"
+        if all(e.ndim == 0 and close(np.asarray(function(c)), e) for e, c in pairs):
+            return (
+                f"is still an array of shape {pairs[0][1].shape}; its {words} over everything is the number asked for"
+            )
+    if all(c.size == e.size and close(c.ravel(), e.ravel()) for e, c in pairs):
+        return f"has the right values in shape {pairs[0][1].shape}; bring them into shape {pairs[0][0].shape}"
+    if all(c.size == e.size and close(c.T.ravel(), e.ravel()) for e, c in pairs):
+        return f"is transposed: shape {pairs[0][1].shape} in place of {pairs[0][0].shape}"
+    return None
+
+
+def _constant(pairs: list[tuple[np.ndarray, np.ndarray]], trials: Sequence[tuple], names: Sequence[str]) -> str | None:
+    """A factor, or something added, that is the same everywhere: a well-known number, or one of the arguments."""
+    ratios, added = [_only(c, e, np.divide) for e, c in pairs], [_only(c, e, np.subtract) for e, c in pairs]
+    numbers = list(_numbers(trials, names))
+    if None not in ratios:
+        for words, value in [*((w, [v] * len(pairs)) for w, v in FACTORS.items()), *numbers]:
+            for sign, how in ((1, "is larger than it should be by the factor"), (-1, "is too small by the factor")):
+                if all(_near(r, v**sign) for r, v in zip(ratios, value, strict=True)):
+                    return f"{how} {words}"
+    if None not in added:
+        for words, value in [("1", [1.0] * len(pairs)), ("2", [2.0] * len(pairs)), *numbers]:
+            for sign, how in ((1, "is too large: what is too much is"), (-1, "is too small: what is missing is")):
+                if all(_near(a, sign * v) for a, v in zip(added, value, strict=True)):
+                    return f"{how} {words}"
+    if None not in ratios and all(_near(r, ratios[0]) for r in ratios):
+        return f"is {ratios[0]:.4g} times what is asked for, everywhere: look for a factor"
+    if None not in added and all(_near(a, added[0]) for a in added):
+        return f"differs from what is asked for by {added[0]:.4g}, everywhere: look for something added"
+    if None not in ratios and any(e.size > 1 for e, _ in pairs):
+        return f"is off by one factor everywhere, here {ratios[0]:.4g}; with other arguments it is another one"
+    return None
+
+
+def _only(came: np.ndarray, expected: np.ndarray, operation: Callable[..., np.ndarray]) -> float | None:
+    """The one value that ``operation`` gives in all places, or None."""
+    if operation is np.divide:
+        safe = np.abs(expected) > 1e-3 * np.sqrt(np.mean(expected**2))
+        if not safe.any():
+            return None
+        value = float(np.median(came[safe] / expected[safe]))
+        good = close(expected * value, came) if value else False
+    else:
+        value = float(np.median(came - expected))
+        good = np.abs(came - expected - value).max() <= 3e-4 * abs(value)
+    return value if good and np.isfinite(value) else None
+
+
+def _near(a: float, b: float) -> bool:
+    return bool(np.isfinite(b)) and b != 0 and abs(a - b) <= 1e-3 * abs(b)
+
+
+def _numbers(trials: Sequence[tuple], names: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """Numbers that a trial's arguments offer, each with its name: the arguments themselves, lengths and sizes."""
+    for i, name in enumerate(names):
+        values = [trial[i] for trial in trials]
+        found: list[tuple[str, list[float]]] = []
+        if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+            found.append((f"`{name}`", [float(v) for v in values]))
+        elif all(isinstance(v, (np.ndarray, torch.Tensor)) and v.ndim for v in values):
+            found.append((f"the number of values in `{name}`", [float(np.prod(v.shape)) for v in values]))
+            if all(v.ndim > 1 for v in values):
+                found.append((f"len({name})", [float(len(v)) for v in values]))
+        elif all(isinstance(v, (list, tuple)) for v in values):
+            found.append((f"len({name})", [float(len(v)) for v in values]))
+        for words, value in found:
+            yield words, value
+            yield f"the root of {words}", [abs(v) ** 0.5 for v in value]
+            yield f"{words} squared", [v**2 for v in value]
+            yield f"n / (n - 1), where n is {words}", [v / (v - 1) if v != 1 else np.nan for v in value]
+            yield (
+                f"the root of n / (n - 1), where n is {words}",
+                [abs(v / (v - 1)) ** 0.5 if v != 1 else np.nan for v in value],
+            )
+            yield f"1 - {words}", [1 - v for v in value]
+            yield f"1 + {words}", [1 + v for v in value]
+
+
+def _cut(pairs: list[tuple[np.ndarray, np.ndarray]]) -> str | None:
+    if all(c.size > 3 and c.min() < c.max() for _, c in pairs):
+        for low, high in ((-1.0, 1.0), (0.0, 1.0), (0.0, np.inf)):
+            if all(close(c, np.clip(e, low, high)) for e, c in pairs):
+                return f"is cut off at {low:g}" + (f" and {high:g}" if high < np.inf else "") + "; leave it as it is"
+    return None
+
+
+def of_arguments(
+    answer: Function, came: list[Arrays], trials: Callable[[], Sequence[tuple]], names: Sequence[str]
+) -> str | None:
+    """What came as the right answer to other arguments: one altered, or two swapped."""
+    for i, name in enumerate(names):
+        for words, change in ARGUMENTS.items():
+            if _answers(answer, came, trials, {i: lambda t, i=i, change=change: change(t[i])}):
+                return f"This is what comes out with {words.format(name, name)}."
+        for other in ("eps", "x0", "v"):
+            if isinstance(trials()[0][i], str) and _answers(answer, came, trials, {i: lambda t, other=other: other}):
+                return f"This is what comes out with `{name}` = {other!r}, whatever was asked for."
+    for i in range(len(names)):
+        for j in range(i):
+            if _answers(answer, came, trials, {i: lambda t, j=j: t[j], j: lambda t, i=i: t[i]}):
+                return f"This is what comes out with `{names[j]}` and `{names[i]}` swapped."
+            for to, source in ((i, j), (j, i)):
+                if _answers(answer, came, trials, {to: lambda t, source=source: t[source]}):
+                    return f"This is what comes out with `{names[source]}` in the place of `{names[to]}` as well."
+    return None
+
+
+def _answers(
+    answer: Function, came: list[Arrays], trials: Callable[[], Sequence[tuple]], changes: dict[int, Function]
+) -> bool:
+    for trial, result in zip(trials(), came, strict=True):
+        try:
+            with np.errstate(all="ignore"):
+                altered = list(trial)
+                for i, change in changes.items():
+                    altered[i] = change(trial)
+                if any(a is None for a in altered) or not same(fitted(parts(answer(*altered)), result), result):
+                    return False
+        except Exception:  # an altered argument may fit nothing
+            return False
+    return True
+
+
+def ignored(
+    student: Function, answer: Function, trials: Callable[[], Sequence[tuple]], names: Sequence[str]
+) -> list[str]:
+    """Arguments that the answer depends on and the student's result does not."""
+    found = []
+    for i, name in enumerate(names):
+        try:
+            plain, other = list(trials()[0]), list(trials()[0])
+            if isinstance(plain[i], str) and len({trial[i] for trial in trials()}) == 1:
+                continue  # a word that is the same in all trials, such as the prediction, may be taken for granted
+            other[i] = _other(other[i])
+            if other[i] is None:
+                continue
+            matters = not same(
+                parts(answer(*trials()[0])),
+                parts(answer(*[*trials()[0][:i], _other(trials()[0][i]), *trials()[0][i + 1 :]])),
+            )
+            if matters and same(parts(student(*plain)), parts(student(*other))):
+                found.append(name)
+        except Exception:  # the student's code may do anything
+            continue
+    return found
+
+
+def _other(value: Any) -> Any:
+    """A value of the same kind that differs."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 2
+    if isinstance(value, float):
+        return 1.3 * value + 0.1
+    if isinstance(value, np.random.Generator):
+        return np.random.default_rng(987)
+    if isinstance(value, torch.Tensor):
+        return 0.9 * value + 0.03 if value.is_floating_point() else value + 1
+    if isinstance(value, np.ndarray):
+        return 0.9 * value + 0.07 * np.arange(value.size).reshape(value.shape) / value.size
+    if isinstance(value, list):
+        return [v + 1 for v in value] if all(isinstance(v, int) for v in value) else [1.1 * v for v in value]
+    if isinstance(value, str):
+        return {"v": "eps", "eps": "x0"}.get(value)
+    if hasattr(value, "alphas_cumprod"):
+        return type(value)(value.alphas_cumprod**1.5, value.config)
+    if callable(value) and len(inspect.signature(value).parameters) in (1, 3):
+        return lambda *a: 1.1 * value(*a)
+    return None
