@@ -22,10 +22,18 @@ from ddpm_micro.schedule import schedule_from_config
 from ddpm_micro.unet import UNetConfig
 
 SHIPPED = Path(__file__).parent / "weights"
-JUDGES = {
-    "calibration": Calibration,
-    "residual_check": ResidualCheck,
-}  # added by `ddpm-micro calibrate`
+JUDGES = {"calibration": Calibration, "residual_check": ResidualCheck}  # added by `ddpm-micro calibrate`
+NUMBERS = {  # of a sidecar: what kind a number is, or the numbers of a list, and its range
+    "unet": {"base_channels": (int, 1, 4096), "channel_mults": (int, 1, 64), "num_res_blocks": (int, 1, 64),
+             "attn_levels": (int, 0, 15), "dropout": (float, 0, 1)},
+    "schedule": {"num_train_timesteps": (int, 1, 10**6), "s": (float, 0, 1), "beta_start": (float, 0, 1),
+                 "beta_end": (float, 0, 1)},
+    "percentiles": {"low": (float, 0, 100), "high": (float, 0, 100), "smoothing_px": (float, 0, 100)},
+    "calibration": {"spread": (float, 0, 1e9), "error": (float, 0, 1e9)},
+    "residual_check": dict.fromkeys(("lowest", "middle", "highest", "threshold"), (float, -1e9, 1e9)),
+    "info": {},
+}  # fmt: skip
+LISTS = ("channel_mults", "attn_levels", "spread", "error", "lowest", "middle", "highest")
 
 
 def load_model(name_or_path: str | Path) -> Model:
@@ -47,6 +55,8 @@ def load_model(name_or_path: str | Path) -> Model:
     sidecar = path.with_suffix(".json")
     try:
         described = json.loads(sidecar.read_text("utf-8"))
+        if faults := find_faults(described):
+            raise ValueError(f"its sidecar holds {'; '.join(faults)}")
         weights = path.read_bytes()
         if hashlib.sha256(weights).hexdigest() != described["weights_sha256"]:
             raise ValueError(
@@ -68,7 +78,10 @@ def load_model(name_or_path: str | Path) -> Model:
             setattr(model, name, JUDGES[name](**described[name]))
         if model.calibration and model.calibration.weights_sha256 != described["weights_sha256"]:
             raise ValueError("its calibration was made with other weights; delete it from the sidecar")
-        model.unet.load_state_dict({name: tensor.float() for name, tensor in load(weights).items()}, assign=True)
+        tensors = {name: tensor.float() for name, tensor in load(weights).items()}
+        if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+            raise ValueError(f"the weights {broken[0]} are NaN or infinite")
+        model.unet.load_state_dict(tensors, assign=True)
     except FileNotFoundError:
         raise ValueError(
             f"expected {sidecar.name} beside {path.name}: a model is both files, copy them together"
@@ -77,6 +90,27 @@ def load_model(name_or_path: str | Path) -> Model:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read the model {path}: {reason}; fetch or train it again") from error
     return model.eval().to(choose_device()[0], memory_format=torch.channels_last)
+
+
+def find_faults(described: object) -> list[str]:
+    """What is wrong with the numbers of a sidecar, one text a fault: nothing is built from a file that has any."""
+    if not isinstance(described, dict):
+        return [f"a {type(described).__name__}, expected an object"]
+    faults = []
+    for part, fields in NUMBERS.items():
+        numbers = described.get(part, {} if part in JUDGES else None)
+        if not isinstance(numbers, dict):
+            faults.append(f"{part}: {json.dumps(numbers)[:40]}, expected an object")
+            continue
+        for name, (kind, least, most) in fields.items():
+            value = numbers.get(name, least)  # what must be there, the part itself tells
+            several = value if isinstance(value, list) and name in LISTS and len(value) <= 1000 else [value]
+            if not all(type(one) in (int, kind) and least <= one <= most for one in several):  # not so for NaN
+                whole = "whole " * (kind is int)
+                faults.append(f"{part}.{name}: {json.dumps(value)[:40]}, expected {whole}numbers of {least} to {most}")
+    if not faults and not described["percentiles"].get("low", 1) < described["percentiles"].get("high", 99.9):
+        faults.append("percentiles.low above percentiles.high, expected it below")
+    return faults
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -35,13 +35,16 @@ def evaluate(
     name : str
         Of the data, for the records.
     low, high : sequence of ndarray, each (H, W), grey levels
-        ``high`` is taken for the truth.
+        ``high`` is taken for the truth. A pair with a constant image is left out.
     model, data_range, samples, steps
         See `measure`.
     progress : bool
         Show a progress bar.
     """
-    pairs = tqdm(list(zip(low, high, strict=True)), desc=name, unit="image", disable=not progress)
+    shown = [pair for pair in zip(low, high, strict=True) if all(np.ptp(image) for image in pair)]
+    if not shown:
+        raise ValueError(f"expected an image with content, got {len(low)} pairs of which one is constant")
+    pairs = tqdm(shown, desc=name, unit="image", disable=not progress)
     options = {"data_range": data_range, "samples": samples, "steps": steps}
     return summarise(name, [measure(model, image, truth, **options) for image, truth in pairs])
 

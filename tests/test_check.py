@@ -119,7 +119,23 @@ def test_another_exposure_is_evaluated_in_one_brightness(tmp_path: Path, fields:
         out = capsys.readouterr().out
         assert ("where the model was trained, 20 times" in out) == (name == "same")
         assert ("compared as they are" in out) == (name == "unlike")
+        assert re.search(r"PSNR in dB, for a data range of \d", out)
         scores[name] = [
             r["median"] for r in json.loads(file.read_text()) if (r["method"], r["metric"]) == ("raw", "psnr")
         ]
     assert scores["other"] == pytest.approx(scores["same"], abs=0.3)
+
+
+def test_one_hot_pixel_does_not_decide_a_measure(tmp_path: Path, fields: tuple, capsys) -> None:
+    save_model(Model(UNetConfig(8, (1, 2), 1, ()), cosine_schedule(8)), tmp_path / "m.safetensors")
+    options = ["--model", str(tmp_path / "m.safetensors"), "--samples", "2", "--steps", "1", "--images", "1"]
+    scores, (low, high) = {}, (part.astype(np.uint16) for part in fields)
+    for name, value in (("clean", None), ("hot", 65535)):
+        file, high = tmp_path / f"{name}.json", high.copy()
+        high[:, 3, 3] = high[:, 3, 3] if value is None else value
+        assert main(["evaluate", save(tmp_path / name, low, high), *options, "--json", str(file)]) == 0
+        assert ("4 hot, dead or saturated pixels" in capsys.readouterr().out) == (name == "hot")
+        scores[name] = {r["method"]: r["median"] for r in json.loads(file.read_text()) if r["metric"] == "psnr"}
+    assert scores["hot"] == pytest.approx(scores["clean"], abs=0.2)
+    assert main(["evaluate", str(tmp_path / "clean"), *options, "--data-range", "1000"]) == 0
+    assert "data range of 1000\n" in capsys.readouterr().out

@@ -118,6 +118,14 @@ def cut(path: Path, size: int) -> None:
         (lambda p: p.with_suffix(".json").write_text("[]"), "cannot read the model"),
         (lambda p: p.with_suffix(".json").write_bytes(b"\xff\xfe\x00"), "cannot read the model"),
         (lambda p: edit(p, unet={"base_channels": 16, "channel_mults": [1, 2], "num_res_blocks": 1, "attn_levels": [1]}), "size mismatch"),
+        (lambda p: edit(p, percentiles={"low": None, "high": 99.9, "smoothing_px": 1.5}), r"percentiles\.low: null, expected numbers of 0 to 100"),
+        (lambda p: edit(p, percentiles={"low": 99.9, "high": 1.0, "smoothing_px": 1.5}), "expected it below"),
+        (lambda p: edit(p, percentiles={"low": 1.0, "high": float("nan"), "smoothing_px": True}), r"high: NaN, .*; percentiles\.smoothing_px: true"),
+        (lambda p: edit(p, unet={"base_channels": 8, "channel_mults": [1, 2], "num_res_blocks": 10**9, "attn_levels": [1]}), r"num_res_blocks: 1000000000, expected whole numbers of 1 to 64"),
+        (lambda p: edit(p, unet={"base_channels": 8, "channel_mults": [1, "2"], "num_res_blocks": 1, "attn_levels": 1e300}), r"channel_mults: \[1, \"2\"\].*attn_levels: 1e\+300"),
+        (lambda p: edit(p, schedule=None), "schedule: null, expected an object"),
+        (lambda p: edit(p, info=[]), r"info: \[\], expected an object"),
+        (lambda p: edit(p, calibration={"spread": [0, None]}), r"calibration\.spread: \[0, null\]"),
         (lambda p: edit(p, unet={"base_channels": 8}), "cannot read the model"),
         (lambda p: edit(p, schedule={"kind": "sigmoid"}), "sigmoid"),
         (lambda p: edit(p, prediction="noise"), "'noise'"),
@@ -130,6 +138,14 @@ def test_damaged_models_are_refused_in_one_line(saved: Path, damage: Callable[[P
     with pytest.raises(ValueError, match=message) as error:
         load_model(saved)
     assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = tiny()
+    torch.nn.init.constant_(model.unet.gain_out, float("nan"))
+    save_model(model, tmp_path / "nan.safetensors")
+    with pytest.raises(ValueError, match="the weights gain_out are NaN or infinite"):
+        load_model(tmp_path / "nan.safetensors")
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:

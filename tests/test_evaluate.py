@@ -69,3 +69,11 @@ def test_an_eps_model_has_no_one_call_estimate() -> None:
 def test_fewer_than_two_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="samples >= 2"):
         measure(model(), np.zeros((9, 9)), np.zeros((9, 9)), samples=1)
+
+
+def test_a_plane_without_content_is_left_out_and_the_table_finished() -> None:
+    pairs = make_pairs("zebrafish", 2, size=32, seed=0)
+    low, high = [pairs.low[0], pairs.low[1] * 0], [pairs.high[0], pairs.high[1]]
+    assert {r["n"] for r in evaluate(model(), "z", low, high, samples=2, steps=1, progress=False)} == {1}
+    with pytest.raises(ValueError, match="expected an image with content, got 1 pairs"):
+        evaluate(model(), "z", low[1:], high[1:], progress=False)

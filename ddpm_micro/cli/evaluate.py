@@ -12,7 +12,10 @@ from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import DATA_HELP, check_data, check_output, model_and_samples, number, overwrite
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ddpm_micro.files.matching import Brightness
+    from ddpm_micro.files.pairs import PairedPlanes
 
 HELP = "compare a model with the raw image and the best Gaussian filter on pairs"
 
@@ -22,6 +25,10 @@ def add_options(to: argparse.ArgumentParser) -> None:
     model_and_samples(to)
     number(to, "--steps", int, None, "network calls per sample; if not given, the sampler's own number")
     number(to, "--images", int, None, "only the first N images")
+    text = (
+        "grey levels from black to white, for PSNR and MS-SSIM; if not given, those that the truth of each image spans"
+    )
+    number(to, "--data-range", float, None, text)
     to.add_argument("--json", type=Path, default=None, metavar="FILE", help="also write all metrics here")
     overwrite(to)
 
@@ -32,20 +39,22 @@ def run(arguments: argparse.Namespace) -> None:
         check_data(arguments.data)
     if arguments.json:
         check_output(arguments.json, arguments.overwrite)
+    import numpy as np
+
     from ddpm_micro import datasets, simulate
     from ddpm_micro.files.atomic import atomic_write
 
-    data_range, titles = None, None
+    data_range, titles = arguments.data_range, None
     if arguments.data == "fmd":
         scenes = datasets.load("fmd").scenes
         low, high = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
-        data_range, titles = 255.0, [scene.name for scene in scenes]
+        data_range, titles = data_range or 255.0, [scene.name for scene in scenes]
     elif arguments.data in SETS:
         pairs = simulate.split(arguments.data, "test")
         low, high = pairs.low, pairs.high
     else:
         pairs, brightness = matched_pairs(arguments.data, low_only=False, tell=True)
-        low, high = pairs.low, pairs.high
+        low, high = _without_faults(pairs)
     if arguments.images is not None:
         if arguments.images < 1:
             raise ValueError(f"expected --images >= 1, got {arguments.images}")
@@ -61,11 +70,23 @@ def run(arguments: argparse.Namespace) -> None:
     records = evaluate.evaluate(model, arguments.data, low, high, **options)
     for row, title in enumerate(titles or []):
         print(f"{row:>8}  {title}")
-    print("PSNR in dB")
+    spans = [data_range] if data_range else sorted(float(np.ptp(truth)) for truth in high)
+    print(f"PSNR in dB, for a data range of {spans[0]:.4g}" + f" to {spans[-1]:.4g}" * (spans[0] < spans[-1]))
     print(evaluate.table(records))
     if arguments.json:
         with atomic_write(arguments.json, overwrite=arguments.overwrite) as temporary:
             temporary.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+
+
+def _without_faults(pairs: PairedPlanes) -> list[list[np.ndarray]]:
+    """The low and the high images with neighbours in place of faulty pixels, one of which could decide a measure."""
+    from ddpm_micro.intensity import faulty_pixels, repaired
+
+    sides = [[(image, faulty_pixels(image)) for image in side] for side in (pairs.low, pairs.high)]
+    count = sum(int(faulty.sum()) for side in sides for _, faulty in side)
+    if count:
+        print(f"{count} hot, dead or saturated pixels do not count: their neighbours stand for them")
+    return [[repaired(*one) for one in side] for side in sides]
 
 
 def _tell(brightness: Brightness | None, data: object) -> None:
