@@ -88,21 +88,9 @@ def best_strength(
 def best_gaussian(
     low: np.ndarray, truth: np.ndarray, sigmas_px: tuple[float, ...] = SIGMAS_PX
 ) -> tuple[np.ndarray, float]:
-    """The Gaussian filter of least squared error, its width chosen with the truth in hand.
+    """The image (H, W) of the Gaussian filter of least squared error, and its standard deviation in pixels.
 
-    No one could choose it like that at the microscope: it is the bound of what any Gaussian filter can do, and
-    so a hard rival.
-
-    Parameters
-    ----------
-    low, truth : ndarray, shape (H, W), grey levels
-    sigmas_px : tuple of float, pixels
-        Standard deviations to try.
-
-    Returns
-    -------
-    image : ndarray, shape (H, W), float64
-    sigma_px : float
+    No one could choose it with the truth in hand at the microscope: it bounds what any Gaussian filter can do.
     """
     filtered = {sigma: gaussian(low, sigma) for sigma in sigmas_px}
     sigma = min(filtered, key=lambda s: np.mean((filtered[s] - truth) ** 2))

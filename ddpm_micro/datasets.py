@@ -25,21 +25,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """A data set as it lies on a server.
+    """A data set as it lies on a server."""
 
-    Attributes
-    ----------
-    url : str
-        A tar file.
-    folder : str
-        Its folder that holds ``raw/`` and ``gt/``.
-    sha256 : str or None
-        What the tar file must hash to; None means that nobody published it and the download is unverified.
-    """
-
-    url: str
-    folder: str
-    sha256: str | None = None
+    url: str  # of a tar file
+    folder: str  # its folder that holds raw/ and gt/
+    sha256: str | None = None  # of the tar file; None if nobody published it: the download is then unverified
 
 
 # Zhang et al., CVPR 2019, doi 10.7274/r0-ed2r-4052, CC BY-SA 4.0; figshare record 24744648. No checksum of this file
@@ -49,24 +39,12 @@ ARCHIVES = {"fmd": Archive("https://ndownloader.figshare.com/files/43648128", "t
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One field of view: several noisy frames and the one truth they share.
+    """One field of view: several noisy frames and the one truth they share."""
 
-    Attributes
-    ----------
-    name : str
-        Microscope, specimen and channel, such as "Confocal_FISH".
-    raw : ndarray of uint8, shape (D, H, W)
-        Noisy frames in grey levels 0..255, one a draw of the noise.
-    truth : ndarray of uint8, shape (H, W)
-        Mean of 50 frames of the same field.
-    draws : tuple of int
-        The dataset's number of each frame.
-    """
-
-    name: str
-    raw: np.ndarray
-    truth: np.ndarray
-    draws: tuple[int, ...]
+    name: str  # microscope, specimen and channel, such as "Confocal_FISH"
+    raw: np.ndarray  # (D, H, W), uint8: noisy frames in grey levels, each with its own noise
+    truth: np.ndarray  # (H, W), uint8: mean of 50 frames of the same field
+    draws: tuple[int, ...]  # the data set's number of each frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,59 +54,35 @@ class FMD:
     The draws of a scene share one ground truth, so a result over this set rests on n = ``len(scenes)`` independent
     images, not on the number of frames. Never divide a scene between training and test. Draws are not promised to
     differ: 1 and 2 of WideField_BPAE_B are the same frame.
-
-    Attributes
-    ----------
-    scenes : tuple of Scene
-        In the order of their names.
     """
 
-    scenes: tuple[Scene, ...]
+    scenes: tuple[Scene, ...]  # in the order of their names
 
 
 def load(name: str, root: str | os.PathLike[str] | None = None) -> FMD:
-    """Load a real data set into memory, downloading it if there is no local copy.
-
-    Parameters
-    ----------
-    name : str
-        "fmd".
-    root : path-like, optional
-        See `fetch`.
-
-    Returns
-    -------
-    FMD
+    """Load a real data set ("fmd") into memory; `fetch` finds or downloads it.
 
     Raises
     ------
-    FileNotFoundError, ConnectionError
-        See `fetch`.
     ValueError
-        See `fetch`; also for a folder of another layout, a frame without truth or a truth without frame, a damaged
-        image, an image that is not 8-bit grey, sizes or truths that differ within a scene.
+        Also for a folder of another layout, a frame without truth or a truth without frame, a damaged image, an image
+        that is not 8-bit grey, sizes or truths that differ within a scene.
     """
     return _load_folder(fetch(name, root))
 
 
 def fetch(name: str, root: str | os.PathLike[str] | None = None, *, progress: bool = True) -> Path:
-    """Find a data set on this computer or download it.
+    """Find a data set ("fmd") on this computer or download it; returns the folder with ``raw/`` and ``gt/``.
 
     Parameters
     ----------
     name : str
-        "fmd".
     root : path-like, optional
         A folder that holds ``fmd/test_mix/`` or ``test_mix/``. Without it the environment variable
         ``DDPM_MICRO_DATA`` names that folder; without either the cache of the operating system is used, and filled
         from the internet the first time.
     progress : bool
         Whether a download shows a progress bar on stderr.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder with ``raw/`` and ``gt/``.
 
     Raises
     ------

@@ -28,18 +28,10 @@ def evaluate(
     steps: int | None = None,
     progress: bool = True,
 ) -> list[Record]:
-    """Compare the model with the raw image and the best Gaussian filter on pairs: `measure`, then `summarise`.
+    """Compare the model with the raw image and the best Gaussian filter: `measure` on each pair, then `summarise`.
 
-    Parameters
-    ----------
-    name : str
-        Of the data, for the records.
-    low, high : sequence of ndarray, each (H, W), grey levels
-        ``high`` is taken for the truth. A pair with a constant image is left out.
-    model, data_range, samples, steps
-        See `measure`.
-    progress : bool
-        Show a progress bar.
+    ``low`` and ``high`` are sequences of images (H, W) in grey levels; ``high`` is taken for the truth. A pair with a
+    constant image is left out. ``name`` is the data's name in the records.
     """
     shown = [pair for pair in zip(low, high, strict=True) if all(np.ptp(image) for image in pair)]
     if not shown:
@@ -64,22 +56,9 @@ def measure(
     ``ddpm`` (one sample), ``ddpm_avg`` (the mean of ``samples``) and, unless the model predicts eps, ``one_call``
     (the network once, at t = T).
 
-    Parameters
-    ----------
-    model : Model
-    image, truth : ndarray, shape (H, W), grey levels
-    data_range : float, grey levels, optional
-        For PSNR and MS-SSIM; by default the truth's own range.
-    samples : int, >= 2
-    steps : int, optional
-        Network calls per sample, see `ddpm_micro.restore.restore`.
-
-    Returns
-    -------
-    values : dict of dict of float
-        ``values[method][metric]``.
-    seconds : dict of float
-        By method.
+    ``image`` and ``truth`` have shape (H, W), in grey levels. ``data_range`` is for PSNR and MS-SSIM, by default the
+    truth's own range; for ``steps`` see `ddpm_micro.restore.restore`. Returns ``values[method][metric]`` and the
+    seconds of each method.
     """
     if samples < 2:
         raise ValueError(f"expected samples >= 2 to compare one with their mean, got {samples}")
@@ -97,10 +76,7 @@ def measure(
 def compare(
     methods: Mapping[str, Callable[[], np.ndarray]], truth: np.ndarray, *, data_range: float | None = None
 ) -> Measured:
-    """Call each method, which returns its estimate of ``truth``, and measure its error and its seconds.
-
-    Returns as `measure` does.
-    """
+    """Call each method, which returns its estimate of ``truth``; returns errors and seconds as `measure` does."""
     data_range = data_range or float(truth.max()) - float(truth.min())
     values, seconds = {}, {}
     for method, compute in methods.items():
@@ -112,11 +88,7 @@ def compare(
 
 
 def summarise(name: str, measured: Sequence[Measured]) -> list[Record]:
-    """One record for each method and metric over all images.
-
-    Its keys are set, method, metric, median, low, high (a 95 % bootstrap interval of the median), n,
-    seconds_per_image, and values, one an image.
-    """
+    """One record for each method and metric; low and high are a 95 % bootstrap interval of the median over images."""
     records: list[Record] = []
     for method, scores in measured[0][0].items():
         seconds = float(np.mean([times[method] for _, times in measured]))
@@ -130,7 +102,6 @@ def summarise(name: str, measured: Sequence[Measured]) -> list[Record]:
 def table(records: Sequence[Record], metric: str = "psnr") -> str:
     """The records of one metric as text: a column for each method, a row for each image, and the medians last."""
     columns = {record["method"]: record for record in records if record["metric"] == metric}
-
     widths = [max(12, len(method) + 2) for method in columns]
 
     def line(title: object, values: Sequence[object]) -> str:

@@ -38,21 +38,13 @@ SSIM_SIGMA = 1.5  # px; 11 taps reach to 3.33 sigma
 class SpreadSkill:
     """MSE_K = B + V/K, the error of a mean of K posterior samples, taken apart.
 
-    Attributes
-    ----------
-    bias_variance : float
-        B, the mean squared error of the mean of infinitely many draws: what averaging cannot remove. An estimate from
-        finite K, so it can come out slightly below 0.
-    sample_variance : float >= 0
-        V, the variance of one draw, averaged over pixels.
-    ratio : float
-        V/B. 1 for an exact posterior, below 1 for under-dispersed samples (too sure of themselves), above 1 for
-        over-dispersed ones. inf where B <= 0 < V, nan where V = 0 and B = 0.
+    V/B is 1 for an exact posterior, below 1 for samples too sure of themselves, above 1 for samples that spread too
+    far; inf where B <= 0 < V, nan where both are 0.
     """
 
-    bias_variance: float
-    sample_variance: float
-    ratio: float
+    bias_variance: float  # B, error of the mean of infinitely many draws; from few, it can come out slightly below 0
+    sample_variance: float  # V, variance of one draw, averaged over pixels
+    ratio: float  # V/B
 
 
 @of_a_pair()
@@ -108,14 +100,9 @@ def ms_ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float, levels: in
     cs is the mean contrast-structure term of SSIM, l cs at the coarsest scale the mean SSIM; both are set to 0 where
     negative. Each scale is the one before after 2 x 2 means (an odd last row or column is dropped).
 
-    Parameters
-    ----------
-    truth, image : array_like, shape (H, W), H and W >= 11
-    data_range : float > 0
-    levels : int, 1 to 5, optional
-        Number of scales; by default as many as fit. The 11-tap window must fit into the coarsest one, so the five of
-        the publication need 176 px, and smaller images get fewer: 4 from 88 px, 3 from 44, 2 from 22, 1 from 11. Their
-        weights are scaled to sum to 1. Scores of different numbers of scales do not compare.
+    ``levels`` is the number of scales, by default as many as fit. The 11-tap window must fit into the coarsest, so the
+    five of the publication need 176 px; smaller images get 4 from 88 px, 3 from 44, 2 from 22, 1 from 11, with weights
+    scaled to sum to 1. Scores of different numbers of scales do not compare.
     """
     short, most = min(truth.shape), len(MS_SSIM_WEIGHTS)
     fitting = max(n for n in range(1, most + 1) if short >> (n - 1) >= SSIM_TAPS)
@@ -210,13 +197,6 @@ def coverage(truth: ArrayLike, samples: ArrayLike, level: float) -> float:
     The interval lies about the mean of the K samples. The truth is one more draw, so its distance from that mean has
     the variance V + V/K, and V is known from K draws: for normal samples the interval reaches to either side by
     ``t sqrt(V + V/K)``, where t is the (1 + level)/2 quantile of Student's t with K - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    truth, samples
-        See `spread_skill`.
-    level : float, in (0, 1)
-        Share of the pixels that the interval is meant to hold.
     """
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, such as 0.9, got {level}")

@@ -25,20 +25,11 @@ SPECTRAL_FLOOR = 1e-6  # share of the truth's strongest band; 60 dB below that b
 
 @dataclass(frozen=True, eq=False)
 class FRC:
-    """Fourier ring correlation of two images.
+    """Fourier ring correlation of two images."""
 
-    Attributes
-    ----------
-    frequency : ndarray, shape (R,), cycles / nm
-        Ring radii, from one period per shorter side up to the Nyquist frequency.
-    correlation : ndarray, shape (R,), in [-1, 1]
-    resolution_nm : float
-        Period at which the correlation falls below 1/7.
-    """
-
-    frequency: np.ndarray
-    correlation: np.ndarray
-    resolution_nm: float
+    frequency: np.ndarray  # (R,), cycles / nm: ring radii, from one period per shorter side to the Nyquist frequency
+    correlation: np.ndarray  # (R,), in [-1, 1]
+    resolution_nm: float  # period at which the correlation falls below 1/7
 
 
 def _ring_sums(shape: tuple[int, int], *planes: np.ndarray) -> list[np.ndarray]:
@@ -59,20 +50,11 @@ def _taper(shape: tuple[int, int]) -> np.ndarray:
 
 
 def power_spectrum(image: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Radially averaged power spectrum.
+    """Radially averaged power spectrum of an image with sides >= 8 px: frequency in cycles / px, and power.
 
     The mean is subtracted and a Hann window w applied; P_k is the mean of |F|^2 / sum(w^2) over ring k. In this
-    normalisation white noise of variance s^2 has P = s^2 at every frequency, whatever the size of the image.
-
-    Parameters
-    ----------
-    image : array_like, shape (H, W), H and W >= 8
-
-    Returns
-    -------
-    frequency : ndarray, shape (min(H, W) // 2,), cycles / px
-        1 / min(H, W) to 1/2; zero frequency is left out.
-    power : ndarray, same shape, >= 0, in the unit of ``image`` squared
+    normalisation white noise of variance s^2 has P = s^2 at every frequency, whatever the size of the image. The
+    min(H, W) // 2 frequencies run from 1 / min(H, W) to 1/2; zero frequency is left out.
     """
     image = checked_image(image, "image", min_side=8)
     height, width = image.shape
@@ -120,7 +102,7 @@ def _decorrelation_peak(gain: np.ndarray | float, magnitude: np.ndarray, power: 
 
 
 def resolution(image: ArrayLike, *, pixel_size_nm: float) -> float:
-    """Resolution of a single image in nm by decorrelation analysis; no parameter to tune.
+    """Resolution of an image with sides >= 32 px by decorrelation analysis, in nm; no parameter to tune.
 
     1. Subtract the mean, taper the edges, transform: F(k).
     2. d(r): correlation of F with F / |F| restricted to |k| <= r. While a larger r takes in signal, d rises; where
@@ -139,13 +121,6 @@ def resolution(image: ArrayLike, *, pixel_size_nm: float) -> float:
     that is correlated between pixels (after interpolation or smoothing) is taken for signal. Radii go in steps of one
     ring, so the relative step is resolution / (side in nm): use large images for coarse structure.
 
-    Parameters
-    ----------
-    image : array_like, shape (H, W), H and W >= 32
-    pixel_size_nm : float > 0
-
-    References
-    ----------
     Descloux, Grussmayer, Radenovic, Nature Methods 16 (2019) 918, doi 10.1038/s41592-019-0515-7. Written from the
     description there; the spacing of the filters and the sampling of r (every ring) are our own.
     """
@@ -177,7 +152,7 @@ def resolution_ratio(truth: ArrayLike, image: ArrayLike) -> float:
 
 
 def frc(first: ArrayLike, second: ArrayLike, *, pixel_size_nm: float) -> FRC:
-    """Fourier ring correlation of two images of one object with independent noise.
+    """Fourier ring correlation of two images of one object with independent noise; sides >= 16 px.
 
         FRC_k = Re sum_ring F conj(G) / sqrt(sum_ring |F|^2 sum_ring |G|^2)
 
@@ -187,13 +162,6 @@ def frc(first: ArrayLike, second: ArrayLike, *, pixel_size_nm: float) -> FRC:
     The resolution is inf when the curve starts below 1/7 (nothing in common), and 2 px, the finest period the pixels
     hold, when it never falls below. A ring without power in one of the images has correlation 0.
 
-    Parameters
-    ----------
-    first, second : array_like, shape (H, W), H and W >= 16
-    pixel_size_nm : float > 0
-
-    References
-    ----------
     Nieuwenhuizen et al., Nature Methods 10 (2013) 557, doi 10.1038/nmeth.2448.
     """
     first, second = checked_pair(first, second, names=("first", "second"), min_side=16)

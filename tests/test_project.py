@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tokenize
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CORE = ("schedule", "unet", "samplers", "train", "restore")
-MAX_LINES = 250
+MAX_LINES = 250  # of code, in a file
+MAX_FUNCTION = 60  # lines of code, in a function
 SEEN = {".ci", ".github"}  # hidden folders that are part of the project
 
 
@@ -151,6 +153,18 @@ def test_each_module_can_be_read_in_one_sitting(measured):
     measured("lines   code  module\n" + listed)
     too_long = {name: code for name, (_, code) in table.items() if code > MAX_LINES}
     assert not too_long, f"more than {MAX_LINES} lines of code, so two ideas in one file: {too_long}"
+
+
+def test_functions_are_short() -> None:
+    long = {}
+    for path in sorted((ROOT / "ddpm_micro").rglob("*.py")):
+        text = path.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = code_lines(textwrap.dedent(ast.get_source_segment(text, node, padded=True)))
+                if lines > MAX_FUNCTION:
+                    long[f"{path.name}: {node.name}"] = lines
+    assert not long, f"more than {MAX_FUNCTION} lines of code: {long}"
 
 
 def sums(pairs: Iterable[tuple[int, int]]) -> tuple[int, int]:
