@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from ddpm_micro.calibrate import Calibration
+from ddpm_micro.choices import did_you_mean
 from ddpm_micro.device import choose_device
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.intensity import Percentiles
@@ -118,9 +118,8 @@ def find_model(name_or_path: str | Path) -> Path:
     path = SHIPPED / f"{name_or_path}.safetensors" if str(name_or_path) in shipped_models() else Path(name_or_path)
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
-        near = difflib.get_close_matches(str(name_or_path), shipped_models(), n=2, cutoff=0.5)
         known = ", ".join(shipped_models()) or "(none shipped)"
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(str(name_or_path), shipped_models())
         raise ValueError(f"no model {str(name_or_path)!r}: expected a .safetensors file or one of {known}{hint}")
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import io
 import logging
@@ -18,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pooch
 import skimage.io
+
+from ddpm_micro.choices import did_you_mean
 
 ENVIRONMENT = "DDPM_MICRO_DATA"
 _log = logging.getLogger(__name__)
@@ -94,8 +95,7 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None, *, progress: bo
         Unknown name; a download with the wrong hash, that is no whole tar file, or holds something else.
     """
     if name not in ARCHIVES:
-        near = difflib.get_close_matches(name, ARCHIVES, n=3, cutoff=0.4) or sorted(ARCHIVES)
-        raise ValueError(f"expected a known data set, got {name!r}; did you mean {' or '.join(near)}?")
+        raise ValueError(f"no data set {name!r}; expected one of {', '.join(ARCHIVES)}{did_you_mean(name, ARCHIVES)}")
     archive = ARCHIVES[name]
     given = root if root is not None else os.environ.get(ENVIRONMENT) or None
     if given is None:

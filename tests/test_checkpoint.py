@@ -172,7 +172,7 @@ def test_random_files_are_refused(tmp_path_factory, weights: bytes, sidecar: byt
 def test_unknown_names_get_the_near_ones() -> None:
     with pytest.raises(ValueError, match=r"no model 'no_such_model': expected a \.safetensors file or one of"):
         load_model("no_such_model")
-    with pytest.raises(ValueError, match="did you mean generalist"):
+    with pytest.raises(ValueError, match="did you mean 'generalist'"):
         load_model("generalits")
 
 

@@ -183,7 +183,7 @@ def test_bad_images_are_refused(image: Path, model: str, change: str, capsys) ->
         (["--steps", "21"], "1..20"),
         (["--seed", "-1"], "seed >= 0"),
         (["--tile", "0"], "tile=0"),
-        (["--model", "generalits"], "did you mean generalist"),
+        (["--model", "generalits"], "did you mean 'generalist'"),
         (["--model", "nowhere/model.safetensors"], "no model"),
     ],
 )

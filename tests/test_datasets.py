@@ -266,7 +266,7 @@ def test_a_spoilt_copy_is_refused_in_one_line(tmp_path, change, match):
 
 @pytest.mark.parametrize("name", ["fmdd", "FMD", "", "celegans"])
 def test_unknown_names_get_the_near_ones(name):
-    with pytest.raises(ValueError, match=f"got '{name}'; did you mean fmd"):
+    with pytest.raises(ValueError, match=f"no data set '{name}'; expected one of .*fmd"):
         datasets.load(name)
 
 

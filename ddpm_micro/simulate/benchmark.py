@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from ddpm_micro.choices import SETS
+from ddpm_micro.choices import SETS, did_you_mean
 from ddpm_micro.simulate.emitters import Emitters
 from ddpm_micro.simulate.microscope import Camera, expose, render
 from ddpm_micro.simulate.specimens import microtubules, mitochondria, synapses, zebrafish
@@ -158,9 +157,7 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
 def _draw(name: str, n: int, size: int, key: Callable[[int], tuple[int, ...]]) -> Pairs:
     """Pairs whose i-th depends on the name and ``key(i)``."""
     if name not in SETS:
-        near = difflib.get_close_matches(name, SETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(SETS)}{hint}")
+        raise ValueError(f"unknown set {name!r}; expected one of {', '.join(SETS)}{did_you_mean(name, SETS)}")
     if n < 1 or size < 1:
         raise ValueError(f"expected n >= 1 and size >= 1, got n={n}, size={size}")
     low, high = np.empty((2, n, size, size), np.float32)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
+from ddpm_micro.choices import did_you_mean
 from ddpm_micro.teach import prediction
 from ddpm_micro.teach.exercise import Exercise, Verdict
 from ddpm_micro.teach.exercises import EXERCISES
@@ -54,7 +54,6 @@ def __getattr__(name: str) -> Callable[[Callable[..., Any]], Verdict]:
 
 def _exercise(name: str) -> Exercise:
     if name not in EXERCISES:
-        near = difflib.get_close_matches(name, EXERCISES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no exercise {name!r}; expected one of {', '.join(EXERCISES)}{hint}")
+        known = ", ".join(EXERCISES)
+        raise ValueError(f"no exercise {name!r}; expected one of {known}{did_you_mean(name, EXERCISES)}")
     return EXERCISES[name]

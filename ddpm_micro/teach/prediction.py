@@ -7,7 +7,6 @@ book's build sets, chooses the form that needs no kernel, as it does for the sli
 
 from __future__ import annotations
 
-import difflib
 import html
 import json
 import math
@@ -15,6 +14,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ddpm_micro.choices import did_you_mean
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -127,8 +128,7 @@ def ask(name: str) -> Asked | VBox:
     from ddpm_micro.teach.predictions import PREDICTIONS
 
     if name not in PREDICTIONS:
-        near = difflib.get_close_matches(name, PREDICTIONS, n=1)
-        raise ValueError(f"no prediction {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise ValueError(f"no prediction {name!r}{did_you_mean(name, PREDICTIONS)}")
     said.setdefault(name, None)
     asked = Asked(name, PREDICTIONS[name])
     return asked if os.environ.get("DDPM_MICRO_SLIDERS") == "frames" else _live(asked)
