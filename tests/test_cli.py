@@ -19,6 +19,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.cli import main
 from ddpm_micro.files import tiff
+from ddpm_micro.files.output import Results
 from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.schedule import cosine_schedule
@@ -241,6 +242,141 @@ def test_random_files_and_arrays(tmp_path_factory, model: str, capsys, content: 
     else:
         assert code == 2 and err.startswith("ddpm-micro: ") and err.count("\n") == 1
         assert sorted(contents(folder)) == ["in.tif"]
+
+
+def hyperstack(path: Path, form: str) -> np.ndarray:
+    """A film of two channels of which one is dimmer, as ImageJ or OME-TIFF."""
+    stack = np.random.default_rng(1).poisson(40, (3, 2, 24, 30)).astype(np.uint16)
+    stack[:, 1] //= 4
+    if form == "imagej":
+        meta = {"axes": "TCYX", "unit": "micron", "finterval": 30.0, "Labels": ["membranes", "nuclei"] * 3}
+        tifffile.imwrite(path, stack, imagej=True, resolution=(10, 10), metadata=meta)
+    else:
+        meta = {"axes": "TCYX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1, "TimeIncrement": 30.0}
+        meta["Channel"] = {"Name": ["membranes", "nuclei"]}
+        tifffile.imwrite(path, stack, ome=True, photometric="minisblack", metadata=meta)
+    return stack
+
+
+@pytest.mark.parametrize("form", ["imagej", "ome"])
+def test_restore_keeps_planes_channels_names_and_form(form: str, tmp_path: Path, model: str) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    stack, network = hyperstack(path, form), load_model(model)
+    assert main(["restore", str(path), str(out), "--model", model, "--one-call"]) == 0
+    before, after = tiff.read(path), tiff.read(out)
+    assert (after.axes, after.form, after.metadata) == ("TCYX", form, before.metadata)
+    assert (after.pixel_size_nm, after.frame_interval_s) == (pytest.approx(100), pytest.approx(30))
+    for place in np.ndindex(3, 2):
+        np.testing.assert_allclose(after.image[place], network.posterior_mean(stack[place]), rtol=1e-5)
+    assert main(["restore", str(path), str(out), "--model", model, "--one-call", "--channel", "2", "--overwrite"]) == 0
+    alone = tiff.read(out)
+    assert alone.axes == "TYX" and "membranes" not in str(alone.metadata) and "nuclei" in str(alone.metadata)
+    np.testing.assert_array_equal(alone.image, after.image[:, 1])
+
+
+def test_a_channel_that_is_not_there_and_the_input_as_output_are_refused(tmp_path: Path, model: str, capsys) -> None:
+    path = tmp_path / "in.tif"
+    hyperstack(path, "imagej")
+    before = contents(tmp_path)
+    command = ["restore", str(path), "--model", model]
+    assert "--channel of 1 to 2, got 3" in refused(capsys, [*command, str(tmp_path / "out.tif"), "--channel", "3"])
+    assert "another file" in refused(capsys, [*command, str(path), "--overwrite"])
+    (tmp_path / "link.tif").symlink_to(path)
+    assert "another file" in refused(capsys, [*command, str(tmp_path / "link.tif"), "--overwrite"])
+    (tmp_path / "link.tif").unlink()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_a_stack_that_was_stopped_goes_on_with_the_same_result(tmp_path, model, monkeypatch, capsys, stop) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    hyperstack(path, "imagej")
+    command = ["restore", str(path), "--model", model, "--samples", "2", "--steps", "2"]
+    assert main([*command, str(tmp_path / "whole.tif")]) == 0
+    drawn = []
+
+    def stopped(*arguments: object, plane: int, **options: object):
+        if plane == 3 and drawn.count(3) == 0:
+            drawn.append(3)
+            raise stop
+        drawn.append(plane)
+        return restore(*arguments, plane=plane, **options)
+
+    monkeypatch.setattr("ddpm_micro.restore.restore", stopped)
+    assert main([*command, str(out)]) == (130 if stop is KeyboardInterrupt else 2)
+    assert not out.exists() and (tmp_path / ".out.tif.part").exists()
+    assert main([*command, str(out)]) == 0
+    assert drawn == [0, 1, 2, 3, 3, 4, 5], "a plane that is done is not done again"
+    for kind in ("", ".std"):
+        whole, resumed = (tiff.read(tmp_path / f"{name}{kind}.tif").image for name in ("whole", "out"))
+        np.testing.assert_array_equal(whole, resumed)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_two_runs_that_write_one_file_are_noticed(tmp_path: Path, model: str, capsys) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    hyperstack(path, "imagej")
+    with tiff.opened(path) as planes:
+        other = Results([out], planes.about, "another run")
+        with other.kept_if_begun():
+            assert "another run is writing out.tif" in refused(
+                capsys, ["restore", str(path), str(out), "--model", model]
+            )
+            other.put(0, planes[0])
+            assert other.todo() == [1, 2, 3, 4, 5]
+
+
+def test_a_folder_is_restored_and_a_bad_file_costs_only_itself(tmp_path: Path, model: str, capsys) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.tif", "b.TIF"):
+        tiff.write(folder / name, IMAGE, axes="YX")
+    (folder / "bad.tif").write_text("not an image")
+    (folder / "notes.txt").write_text("no image at all")
+    command = ["restore", str(folder), str(out), "--model", model, "--one-call"]
+    assert main(command) == 2
+    err = capsys.readouterr().err
+    assert "bad.tif" in err and err.endswith("1 of 3 files could not be restored\n")
+    assert sorted(contents(out)) == ["a.tif", "b.TIF"]
+    (folder / "bad.tif").unlink()
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("is there already") == 2
+    assert "another folder" in refused(capsys, [*command[:2], str(folder), "--model", model])
+
+
+def test_faulty_pixels_are_said_once_and_come_back(tmp_path: Path, model: str, capsys) -> None:
+    stack = np.stack([IMAGE] * 3)
+    stack[:, 5, 7] = 65535
+    tiff.write(tmp_path / "in.tif", stack, axes="TYX")
+    assert main(["restore", str(tmp_path / "in.tif"), str(tmp_path / "out.tif"), "--model", model, "--one-call"]) == 0
+    assert capsys.readouterr().err.count("kept as they were") == 1
+    assert (tiff.read(tmp_path / "out.tif").image[:, 5, 7] == 65535).all()
+
+
+def test_two_processes_share_the_planes(tmp_path: Path, model: str) -> None:
+    path, alone, shared = (tmp_path / f"{name}.tif" for name in ("in", "alone", "shared"))
+    hyperstack(path, "imagej")
+    options = ["--model", model, "--samples", "2", "--steps", "2"]
+    assert main(["restore", str(path), str(alone), *options]) == 0
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ddpm_micro.cli",
+    ]
+    done = subprocess.run(
+        [*launch, "restore", str(path), str(shared), *options], capture_output=True, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("mean of 2 samples") == 1
+    for kind in ("", ".std"):
+        images = [tiff.read(one.with_suffix(f"{kind}.tif")).image for one in (alone, shared)]
+        np.testing.assert_allclose(*images, rtol=1e-5, atol=1e-4)
 
 
 def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:

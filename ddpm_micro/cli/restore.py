@@ -192,9 +192,10 @@ class _Job:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.world > 1:
+            import torch
             from accelerate import PartialState
 
-            PartialState().wait_for_everyone()
+            PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
 
     def estimate(self, plane: np.ndarray, number: int, alone: bool) -> dict[str, np.ndarray]:
         """The mean and, if samples are drawn, what they tell of its error."""
