@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-COMMANDS = ("restore", "check", "train", "calibrate", "evaluate", "simulate", "fetch", "info")
+COMMANDS = ("restore", "check", "train", "calibrate", "evaluate", "simulate", "fetch", "export", "info")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
