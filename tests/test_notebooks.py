@@ -138,7 +138,7 @@ def test_every_question_is_asked_once() -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_a_chapter_ends_in_five_questions_with_answers_folded(source: Path) -> None:
     section = source.read_text("utf-8").split("\n## Five questions\n")[1]
-    assert re.findall(r"<summary>(\d)\. [^<]+[.?]</summary>", section) == list("12345")
+    assert re.findall(r"<summary>(\d)\. [^<$]+[.?]</summary>", section) == list("12345")
 
 
 def test_badges_lead_to_notebooks_that_exist() -> None:
