@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -265,7 +266,9 @@ def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, con
 
 def _identity(config: TrainConfig, train: PairedPatches, val: PairedPatches, start: Model | None) -> dict:
     """What a run that goes on must have in common with the run that was stopped."""
-    process = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1  # accelerate would let them run side by side on a CPU
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
+    process = PartialState(cpu=cpu)
     found = {"processes": process.num_processes, "train": train.fingerprint(), "val": val.fingerprint()}
     return asdict(config) | found | {"start": start.fingerprint() if start is not None else None}
 

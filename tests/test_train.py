@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,20 +220,15 @@ Path(sys.argv[1], f"rank {PartialState().process_index} of {PartialState().num_p
 
 
 def test_several_processes_train_one_model(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
+    """Started as chapter 10 says; torchrun is torch.distributed.run."""
+    root, script = Path(__file__).parent.parent, tmp_path / "train.py"
+    words = re.search(r"\$ torchrun (.+) -m ddpm_micro", (root / "notebooks" / "10_bigger.md").read_text("utf-8"))[1]
     script.write_text(TWO_PROCESSES)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        "--standalone",
-        str(script),
-        str(tmp_path / "run"),
-    ]
-    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parent.parent
+    launcher = [sys.executable, "-m", "torch.distributed.run", *words.split()]
+    command, environment = (
+        [*launcher, str(script), str(tmp_path / "run")],
+        {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
     done = subprocess.run(
         command, cwd=root, env=os.environ | environment | {"PYTHONPATH": str(root)}, capture_output=True, text=True
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ddpm_micro.choices import METHODS, PREDICTIONS, SETS
@@ -52,9 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
         train, val = ((pairs.low, pairs.high) for pairs in parts)
         data = f'simulate.split("{arguments.data}", "train")'
     else:
-        pairs, brightness = matched_pairs(
-            arguments.data, low_only=arguments.method == "n2v", tell=PartialState().is_main_process
-        )
+        tell = os.environ.get("RANK", "0") == "0"  # one process speaks for all
+        pairs, brightness = matched_pairs(arguments.data, low_only=arguments.method == "n2v", tell=tell)
         if brightness is None and arguments.method != "n2v":
             raise ValueError(f"expected pairs that match, see ddpm-micro check {arguments.data}")
         parts = pairs.hold_out()
