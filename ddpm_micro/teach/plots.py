@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
+from matplotlib import cycler
 from matplotlib.figure import Figure
 
 # One look for all figures. C0, black: what was measured or is given. C1, vermilion: the model, or what to look at.
