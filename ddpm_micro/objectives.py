@@ -1,15 +1,8 @@
 """What a network is trained for: to denoise step by step, or, as two of its rivals are, to restore at once.
 
-All losses share these parameters:
-
-output : callable
-    ``output(x_t, t, cond)``, the bare network; ``t`` has shape (B,), all else (B, 1, H, W).
-schedule : NoiseSchedule
-x0, cond : Tensor, shape (B, 1, H, W), network values
-generator : torch.Generator
-    Its device is where the numbers are drawn; the same seed gives other numbers on a GPU than on a CPU.
-
-They return a scalar.
+All losses are scalars and share these parameters: ``output(x_t, t, cond)`` is the bare network; ``x0`` and ``cond``
+have shape (B, 1, H, W), network values. A generator draws on its own device, where a seed gives other numbers than
+elsewhere.
 """
 
 from __future__ import annotations

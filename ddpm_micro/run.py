@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from accelerate import Accelerator
@@ -41,7 +42,7 @@ class Run:
     model : Model
         Trained in place.
     accelerator : Accelerator, optional
-        Says on which device, in which precision and in how many processes; by default float32.
+        Device, precision and processes; by default float32.
     optimizer : callable
         Makes the optimizer from the parameters.
 
@@ -50,15 +51,11 @@ class Run:
     average : Tensor, shape (number of weights,)
         The exponential moving average of the weights, one after another.
     averaged : Model
-        The model with those weights, which are views of ``average``: it is validated and saved.
+        The model with the averaged weights, which are views of ``average``: it is validated and saved.
     decay : Tensor, shape ()
         Share of the average that the next step keeps.
-    step : int
-        Steps done.
-    log : list of dict
-        One record for each validation.
-    seconds : float
-        Time that the run has taken so far.
+    step, seconds, log
+        Steps done, the time they took, and one record for each validation.
     """
 
     def __init__(
@@ -149,14 +146,10 @@ def read_state(path: Path, identity: dict) -> dict:
     return state
 
 
-class StopRequest:
-    requested = False
-
-
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests() -> Iterator[SimpleNamespace]:
     """Turn Ctrl-C and SIGTERM into a flag while the block runs, so that a step is never cut in two."""
-    stop = StopRequest()
+    stop = SimpleNamespace(requested=False)
 
     def request(*_: object) -> None:
         stop.requested = True

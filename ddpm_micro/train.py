@@ -169,7 +169,7 @@ def fit(
     Returns
     -------
     Model
-        The averaged weights of the lowest validation MAE.
+        With the averaged weights of the lowest validation MAE.
 
     Raises
     ------
@@ -183,8 +183,7 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    identity = _identity(config, train, val, start)
-    run, reason = _begin(config, train, folder, identity, start, optimizer)
+    run, identity, reason = _begin(config, train, val, folder, start, optimizer)
     objective, train = objective or objective_of(run.model), train.to(run.device)
     step, how = _captured(run, objective, config.unet.dropout)
     warmup, val_every = max(1, round(config.warmup * config.steps)), config.val_every or -(-config.steps // VALIDATIONS)
@@ -201,15 +200,14 @@ def fit(
             last = run.step == config.steps
             if run.step % LOOK_EVERY == 0 or last:
                 _check_finite(value, run.step, config.lr)
-                bar.set_postfix(_shown(value, run.log), refresh=False)
+                mae = f"{run.log[-1]['val_mae']:.4f}" if run.log else "-"
+                bar.set_postfix(loss=f"{value.item():.4f}", val_mae=mae, refresh=False)
             if run.step % val_every == 0 or last:
                 run.seconds = time.monotonic() - begun
-                _record(run, validate(run.averaged, val), value)
-                if main and run.log[-1]["val_mae"] == min(line["val_mae"] for line in run.log):
-                    run.averaged.info = _info(config, identity["start"], data, run)
-                    save_model(run.averaged, folder / "model.safetensors")
+                seconds, mae = round(run.seconds, 1), validate(run.averaged, val)
+                run.log.append({"step": run.step, "loss": value.item(), "lr": lr, "val_mae": mae, "seconds": seconds})
                 if main:
-                    _write_log(run, folder / "log.jsonl")
+                    _keep(run, config, folder, {"data": data, "start": identity["start"]})
                 if on_validation:
                     on_validation(run.step, run.averaged)
             stopping = _agree(run.accelerator, stop.requested)
@@ -264,37 +262,28 @@ def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, con
     return sum(sample_ddim(denoiser, schedule, cond, steps=steps, generator=one) for one in noise) / 2
 
 
-def _identity(config: TrainConfig, train: PairedPatches, val: PairedPatches, start: Model | None) -> dict:
-    """What a run that goes on must have in common with the run that was stopped."""
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1  # accelerate would let them run side by side on a CPU
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
-    process = PartialState(cpu=cpu)
-    found = {"processes": process.num_processes, "train": train.fingerprint(), "val": val.fingerprint()}
-    return asdict(config) | found | {"start": start.fingerprint() if start is not None else None}
-
-
 def _begin(
     config: TrainConfig,
     train: PairedPatches,
+    val: PairedPatches,
     folder: Path,
-    identity: dict,
     start: Model | None,
     optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
-) -> tuple[Run, str]:
-    """The run of ``folder`` where it stopped, or a new one; and where and in which precision it computes."""
+) -> tuple[Run, dict, str]:
+    """The run of ``folder`` where it stopped, or a new one; what makes it this run; and how it computes, in words."""
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1  # accelerate would let them run side by side on a CPU
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
+    process = PartialState(cpu=cpu)
+    identity = asdict(config) | {"train": train.fingerprint(), "val": val.fingerprint()}
+    identity |= {"processes": process.num_processes, "start": start.fingerprint() if start is not None else None}
     state = read_state(folder / "last.pt", identity) if (folder / "last.pt").exists() else {}
-    process = PartialState()
     precision, reason = _choose_precision(config, state, process)
     AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
     with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
         torch.default_generator.manual_seed(config.seed)
-        model = Model(
-            config.unet,
-            cosine_schedule(config.num_train_timesteps),
-            prediction=config.prediction if config.method == "ddpm" else "x0",
-            method=config.method,
-            percentiles=train.percentiles,
-        )
+        schedule, prediction = cosine_schedule(config.num_train_timesteps), config.prediction
+        options = {"prediction": prediction if config.method == "ddpm" else "x0", "method": config.method}
+        model = Model(config.unet, schedule, percentiles=train.percentiles, **options)
     if start is not None:
         _check_start(start, model)
         model = copy.deepcopy(start)
@@ -302,7 +291,7 @@ def _begin(
     run = Run(model, Accelerator(mixed_precision=precision), optimizer)
     if state:
         run.read(state)
-    return run, f"{process.device}, {precision}: {reason}"
+    return run, identity, f"{process.device}, {precision}: {reason}"
 
 
 def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -> tuple[str, str]:
@@ -348,11 +337,6 @@ def _check_finite(value: Tensor, step: int, lr: float) -> None:
         )
 
 
-def _shown(value: Tensor, log: list[dict]) -> dict[str, str]:
-    """What stands behind the progress bar."""
-    return {"loss": f"{value.item():.4f}", "val_mae": f"{log[-1]['val_mae']:.4f}" if log else "-"}
-
-
 def _agree(accelerator: Accelerator, stop: bool) -> bool:
     """Whether any process was asked to stop: all stop after the same step."""
     if accelerator.num_processes == 1:
@@ -362,24 +346,14 @@ def _agree(accelerator: Accelerator, stop: bool) -> bool:
     return accelerator.check_trigger()
 
 
-def _record(run: Run, val_mae: float, value: Tensor) -> None:
-    """Add a line to the log."""
-    lr = float(run.optimizer.param_groups[0]["lr"])
-    record = {"step": run.step, "loss": value.item(), "lr": lr, "val_mae": val_mae, "seconds": round(run.seconds, 1)}
-    run.log.append(record)
-
-
-def _write_log(run: Run, path: Path) -> None:
-    with atomic_write(path, overwrite=True) as temporary:
+def _keep(run: Run, config: TrainConfig, folder: Path, about: dict) -> None:
+    """Write the log and, if the last validation was the best so far, the averaged model with what its sidecar tells."""
+    with atomic_write(folder / "log.jsonl", overwrite=True) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in run.log))
-
-
-def _info(config: TrainConfig, start: str | None, data: str | dict, run: Run) -> dict:
-    """What the sidecar tells of a training run."""
+    if run.log[-1]["val_mae"] != min(line["val_mae"] for line in run.log):  # NaN is never the best
+        return
     processes, precision = run.accelerator.num_processes, run.accelerator.mixed_precision
-    return {
-        "data": data,
-        "start": start,
+    run.averaged.info = about | {
         "training": asdict(config) | {"processes": processes, "precision": precision},
         "steps": run.step,
         "seconds": run.log[-1]["seconds"],
@@ -387,6 +361,7 @@ def _info(config: TrainConfig, start: str | None, data: str | dict, run: Run) ->
         "torch": torch.__version__,
         "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in run.log],
     }
+    save_model(run.averaged, folder / "model.safetensors")
 
 
 def _check_start(start: Model, model: Model) -> None:

@@ -28,7 +28,7 @@ PREDICTIONS = {
             inf: "It is lower: v is a mixture whose squared factors add up to 1, of noise of mean square 1 and of "
             "patches of a smaller one.",
         },
-        right=0.8,
+        right=0.75,
     ),
     "best_decay": Prediction(
         "Which decay gives the average that is nearest to 0, from step 200 on?",
