@@ -1,5 +1,6 @@
 """The command line, from files to files; every mistake is one line and exit code 2, and nothing is lost."""
 
+import inspect
 import json
 import os
 import re
@@ -18,11 +19,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.cli import main
+from ddpm_micro.cli.options import default_of
 from ddpm_micro.files import tiff
 from ddpm_micro.files.output import Results
-from ddpm_micro.model import Model
+from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.restore import restore
+from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.schedule import cosine_schedule
+from ddpm_micro.train import TrainConfig
 from ddpm_micro.unet import UNetConfig
 
 IMAGE = np.random.default_rng(0).poisson(40, (24, 30)).astype(np.uint16)
@@ -523,3 +527,16 @@ def test_what_needs_no_network_loads_no_large_library(arguments: list[str], tmp_
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_defaults_that_are_shown_are_those_of_the_package():
+    """They are read from the source, so that help loads no library; here the libraries are loaded and asked."""
+    config = TrainConfig()
+    for name in ("steps", "batch_size", "patch", "lr", "seed", "method", "prediction"):
+        assert default_of("train", "TrainConfig", name) == getattr(config, name)
+    for name, sample in SAMPLERS.items():
+        steps = inspect.signature(sample).parameters["steps"].default
+        assert default_of("samplers", f"sample_{name}", "steps") == steps
+    assert default_of("model", "AUTO_TILE") == AUTO_TILE
+    with pytest.raises(LookupError, match="no NOTHING"):
+        default_of("model", "NOTHING")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ddpm_micro.choices import SETS
 
@@ -14,6 +17,28 @@ DATA_HELP = f"one of {', '.join(SETS)} (simulated), or a folder with low/NAME.ti
 def number(to: argparse.ArgumentParser, flag: str, kind: type, default: float | None, text: str) -> None:
     """Add an option that takes a number."""
     to.add_argument(flag, type=kind, default=default, metavar="N" if kind is int else "X", help=text)
+
+
+def default_of(module: str, owner: str, name: str = "") -> Any:
+    """The default of a function's keyword or of a class's field, or a constant, as it stands in the module's source.
+
+    Importing the module would load large libraries only to show the help.
+    """
+    for node in _statements(module):
+        if isinstance(node, ast.FunctionDef) and node.name == owner:
+            defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return next(ast.literal_eval(value) for argument, value in defaults if argument.arg == name)
+        if isinstance(node, ast.ClassDef) and node.name == owner:
+            fields = (line for line in node.body if isinstance(line, ast.AnnAssign))
+            return next(ast.literal_eval(line.value) for line in fields if line.target.id == name)
+        if isinstance(node, ast.Assign) and node.targets[0].id == owner:
+            return ast.literal_eval(node.value)
+    raise LookupError(f"no {owner} in {module}.py")
+
+
+@lru_cache
+def _statements(module: str) -> list[ast.stmt]:
+    return ast.parse((Path(__file__).parents[1] / f"{module}.py").read_text("utf-8")).body
 
 
 def model(to: argparse.ArgumentParser) -> None:

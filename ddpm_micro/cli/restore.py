@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ddpm_micro.choices import LEVELS, SAMPLERS
-from ddpm_micro.cli.options import check_output, model_and_samples, number, overwrite
+from ddpm_micro.cli.options import check_output, default_of, model_and_samples, number, overwrite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,13 +43,17 @@ def add_options(to: argparse.ArgumentParser) -> None:
     text = "write the network's one answer, the mean it estimates at once: the fastest way, without a deviation; "
     to.add_argument("--one-call", action="store_true", help=text + "models trained as care or n2v always do this")
     number(to, "--channel", int, None, "restore this channel alone, counted from 1; if not given, all of them")
-    to.add_argument("--sampler", choices=SAMPLERS, default="dpmpp_2m", help="sampling method")
-    text = "network calls per sample; if not given, 10 for dpmpp_2m, 20 for ddim, all for ddpm"
+    to.add_argument(
+        "--sampler", choices=SAMPLERS, default=default_of("restore", "restore", "sampler"), help="sampling method"
+    )
+    steps = {name: default_of("samplers", f"sample_{name}", "steps") or "all" for name in SAMPLERS}
+    text = "network calls per sample; if not given, " + ", ".join(f"{n} for {name}" for name, n in steps.items())
     number(to, "--steps", int, None, text)
     text = "draw samples in pairs from opposite noise: the mean of 2 is about as good as the mean of dozens"
     to.add_argument("--antithetic", action=argparse.BooleanOptionalAction, default=True, help=text)
     number(to, "--seed", int, 0, "start of the random numbers; the same seed gives the same samples")
-    number(to, "--tile", int, None, "side in pixels of the windows the network sees; if not given, 192")
+    text = f"side in pixels of the windows the network sees; if not given, {default_of('model', 'AUTO_TILE')}"
+    number(to, "--tile", int, None, text)
     text = "write OUT.lower.tif and OUT.upper.tif, which hold so many per cent of the truth (calibrated models only)"
     to.add_argument("--interval", type=int, choices=LEVELS, help=text)
     text = "write OUT.residual.tif, what was removed in units of its noise, and tell the residual check of every plane"

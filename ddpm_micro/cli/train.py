@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 from ddpm_micro.choices import METHODS, PREDICTIONS, SETS
 from ddpm_micro.cli.check import matched_pairs
-from ddpm_micro.cli.options import DATA_HELP, check_data, number
+from ddpm_micro.cli.options import DATA_HELP, check_data, default_of, number
 
 HELP = "train a model, or go on with a run that was stopped"
 
 
 def add_options(to: argparse.ArgumentParser) -> None:
+    default = partial(default_of, "train", "TrainConfig")
     to.add_argument("data", metavar="DATA", help=DATA_HELP)
     text = "takes model.safetensors, model.json, log.jsonl and last.pt"
     to.add_argument("output", type=Path, metavar="FOLDER", help=text)
-    number(to, "--steps", int, 4000, "optimiser steps")
-    number(to, "--batch-size", int, 8, "patches per step")
-    number(to, "--patch", int, 64, "side of a patch in pixels")
-    number(to, "--lr", float, 0.1, "peak learning rate")
-    number(to, "--seed", int, 0, "start of the random numbers; the same seed gives the same training")
+    number(to, "--steps", int, default("steps"), "optimiser steps")
+    number(to, "--batch-size", int, default("batch_size"), "patches per step")
+    number(to, "--patch", int, default("patch"), "side of a patch in pixels")
+    number(to, "--lr", float, default("lr"), "peak learning rate")
+    number(to, "--seed", int, default("seed"), "start of the random numbers; the same seed gives the same training")
     text = "ddpm, or a rival with the same network: care (regression) or n2v (Noise2Void, which trains on low/ alone)"
-    to.add_argument("--method", choices=METHODS, default="ddpm", help=text)
+    to.add_argument("--method", choices=METHODS, default=default("method"), help=text)
     text = "what the network predicts: the noise (eps), the clean image (x0), or v, a mixture of both"
-    to.add_argument("--prediction", choices=PREDICTIONS, default="v", help=text)
+    to.add_argument("--prediction", choices=PREDICTIONS, default=default("prediction"), help=text)
     text = "begin with the weights of a shipped model, a .safetensors file or a run's folder (fine-tuning)"
     to.add_argument("--start", default=None, metavar="NAME|FILE|FOLDER", help=text)
     text = "micro: under 1 million parameters, for a CPU; paper: 64 million, for a GPU"
