@@ -12,7 +12,7 @@ from skimage.restoration import richardson_lucy as deconvolve
 
 from ddpm_micro.intensity import Percentiles
 from ddpm_micro.metrics import psnr
-from ddpm_micro.simulate.benchmark import Benchmark
+from ddpm_micro.simulate.benchmark import Experiment
 from ddpm_micro.simulate.microscope import FWHM_PER_SD
 
 Filter = Callable[[np.ndarray, float], np.ndarray]  # (image, strength) -> image, shapes (H, W), grey levels
@@ -44,7 +44,7 @@ def tv(image: np.ndarray, strength: float) -> np.ndarray:
     return scaling.invert(denoise_tv_chambolle(scaling.apply(np.asarray(image, np.float64)), weight=strength))
 
 
-def richardson_lucy(benchmark: Benchmark, image: np.ndarray, iterations: float) -> np.ndarray:
+def richardson_lucy(benchmark: Experiment, image: np.ndarray, iterations: float) -> np.ndarray:
     """Richardson-Lucy deconvolution with the PSF of the low-quality image, seen again through that of the other.
 
     Without the second step it would be sharper than the truth that it is compared with.
@@ -60,7 +60,7 @@ def richardson_lucy(benchmark: Benchmark, image: np.ndarray, iterations: float) 
     return seen[MARGIN:-MARGIN, MARGIN:-MARGIN] * camera.gain + camera.offset
 
 
-def filters(benchmark: Benchmark | None = None) -> dict[str, tuple[Filter, tuple[float, ...]]]:
+def filters(benchmark: Experiment | None = None) -> dict[str, tuple[Filter, tuple[float, ...]]]:
     """Each filter with the strengths to try; Richardson-Lucy only where the optics are known."""
     known: dict[str, tuple[Filter, tuple[float, ...]]] = {
         "gaussian": (gaussian, SIGMAS_PX),

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize("place", [ROOT, ROOT / "notebooks", ROOT / "book" / "results"])
 def test_results_are_found_within_a_checkout(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    assert results.folder() == ROOT / "book"
+    assert results.book() == ROOT / "book"
     assert {record["set"] for record in results.load("benchmark")} == set(simulate.NAMES)
     assert {record["set"] for record in results.load("averaging") if "V_over_B" in record} == set(simulate.NAMES)
     with pytest.raises(ValueError, match="no results 'benchmrk'; expected one of averaging, benchmark"):
@@ -25,4 +25,4 @@ def test_a_clone_beside_the_notebook_is_found_too(tmp_path: Path, monkeypatch: p
     with pytest.raises(ValueError, match="git clone"):
         results.load("benchmark")
     (tmp_path / "ddpm_micro" / "book" / "results").mkdir(parents=True)
-    assert results.folder() == tmp_path / "ddpm_micro" / "book"
+    assert results.book() == tmp_path / "ddpm_micro" / "book"

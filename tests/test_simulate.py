@@ -445,7 +445,7 @@ def test_low_scatters_around_high_where_the_optics_are_the_same(name, eight):
     assert low.mean() - gradient * high.mean() == pytest.approx(0, abs=0.02 * camera.gain + 0.1)
 
 
-def flat_benchmark(name: str) -> benchmark.Benchmark:
+def flat_benchmark(name: str) -> benchmark.Experiment:
     """The set's microscope over an even sheet of dye, dim enough to stay below saturation."""
     original = benchmark.BENCHMARKS[name]
 

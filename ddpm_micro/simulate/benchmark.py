@@ -56,7 +56,7 @@ class Acquisition:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class Experiment:
     """A specimen and the two ways it is imaged.
 
     Attributes
@@ -104,24 +104,24 @@ _PMT = Camera(gain=14.0, offset=4.0, read_noise=0.15, bits=8)
 
 BENCHMARKS = {
     # STED, 17 times the light.
-    "microtubules": Benchmark(
+    "microtubules": Experiment(
         microtubules, pixel_size_nm=25, photons=6.0, background=0.06, rayleigh_nm=400,
         low=Acquisition(70, _COUNTER), high=Acquisition(70, _COUNTER, dose=17),
     ),
     # Live STED, 10 times the light; the low image has a handful of grey levels.
-    "mitochondria": Benchmark(
+    "mitochondria": Experiment(
         partial(mitochondria, tubes_per_um2=1.0, radius_nm=130, cristae=0.05),
         pixel_size_nm=20, photons=3.5, background=0.04, rayleigh_nm=500,
         low=Acquisition(65, _COUNTER), high=Acquisition(65, _COUNTER, dose=10),
     ),
     # Confocal against Airyscan: the resolution changes too.
-    "synapses": Benchmark(
+    "synapses": Experiment(
         partial(synapses, cluster_nm=55, depth_nm=200, neuropil=0.5),
         pixel_size_nm=43, photons=14.0, background=0.03, rayleigh_nm=600,
         low=Acquisition(250, replace(_PMT, gain=11.0)), high=Acquisition(140, replace(_PMT, bits=16), dose=8),
     ),
     # One confocal frame against the mean of 50.
-    "zebrafish": Benchmark(
+    "zebrafish": Experiment(
         zebrafish, pixel_size_nm=250, photons=11.0, background=0.02, rayleigh_nm=1500,
         low=Acquisition(650, _PMT), high=Acquisition(650, _PMT, frames=50),
     ),
@@ -186,7 +186,7 @@ def split(name: str, part: str) -> Pairs:
     return _draw(name, 2 * n if name == "mixture" else n, 128, lambda i: (seed, i))
 
 
-def randomised(name: str, rng: np.random.Generator) -> Benchmark:
+def randomised(name: str, rng: np.random.Generator) -> Experiment:
     """A benchmark's specimen under optics, light and a camera drawn at random.
 
     The ranges span the usual confocal, two-photon, STED and wide-field settings: 4 to 150 photons at the
@@ -237,7 +237,7 @@ def randomised(name: str, rng: np.random.Generator) -> Benchmark:
         blotch_px=rng.uniform(1.2, 3.0),
     )
     once = Acquisition(pixel_size_nm * between(1.8, 9), camera)
-    return Benchmark(
+    return Experiment(
         lambda r, extent_nm: base.specimen(r, extent_nm, **shapes[name]),
         pixel_size_nm, photons, background=rng.choice([0.0, 0.5]) * rng.random() + 0.02,
         rayleigh_nm=base.rayleigh_nm * between(0.7, 3), low=once, high=replace(once, frames=200),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 
-def folder() -> Path:
+def book() -> Path:
     """The checkout's ``book``, seen from the folder in which the notebook runs.
 
     Raises
@@ -32,7 +32,7 @@ def load(name: str) -> list[dict]:
     ValueError
         Outside a checkout, or if there is no such file, with those that there are.
     """
-    path = folder() / "results" / f"{name}.json"
+    path = book() / "results" / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.json")))
         raise ValueError(f"no results {name!r}; expected one of {known}")
