@@ -11,6 +11,9 @@ ARGS   ?=
 # Each kernel warns that what it computes travels unencrypted, which within one computer is no matter; errors are still shown.
 export QUIET_KERNELS := get_config().IPKernelApp.log_level = "ERROR"
 
+# Some machines tell Python to keep no compiled files. Every kernel and every command would then compile PyTorch anew, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help test book lab clean
 .DELETE_ON_ERROR:
