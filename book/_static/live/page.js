@@ -112,6 +112,7 @@ async function showImage(image, current) {
   const toShades = (grey) => shades(grey, offset + BLACK * scale, offset + WHITE * scale);
   drawImage(part("image"), toShades(image.grey), image, `The noisy image, ${words}`);
   part("image-words").textContent = words;
+  part("image-figure").hidden = false;
   part("truth-figure").hidden = part("curve-figure").hidden = !image.truth;
   if (image.truth)
     drawImage(part("truth"), toShades(image.truth), image, "The truth: the same specimen with more light");
