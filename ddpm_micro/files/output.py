@@ -59,7 +59,7 @@ def write(
     ValueError
         Axes, shape, dtype, scale or number of names do not fit, empty, NaN or infinite, more than 4 GB.
     OSError
-        See `ddpm_micro.files.atomic.atomic_write`.
+        See ``atomic_write``.
     """
     image = np.asarray(image)
     steps = {"pixel_size_nm": pixel_size_nm, "z_step_nm": z_step_nm, "frame_interval_s": frame_interval_s}
