@@ -36,7 +36,7 @@ def predict(name: str) -> Any:
 def progress() -> str:
     """What was tried in this notebook so far, a line an exercise, and what was predicted, a line a question."""
     words = {True: "right", False: "not yet"}
-    lines = [f"{name:18s}{words[v.passed] if v.attempted else 'not attempted'}" for name, v in _seen.items()]
+    lines = [f"{name:17s} {words[v.passed] if v.attempted else 'not attempted'}" for name, v in _seen.items()]
     return "\n".join(filter(None, [*lines, prediction.progress()]))
 
 

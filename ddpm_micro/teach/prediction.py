@@ -142,7 +142,7 @@ def progress() -> str:
     for name, guess in said.items():
         it = PREDICTIONS[name]
         words = "not answered" if guess is None else f"you said {guess}, the answer is {it.best}"
-        lines.append(f"{name:18s}{words}")
+        lines.append(f"{name:17s} {words}")
     return "\n".join(lines)
 
 
