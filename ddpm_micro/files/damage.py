@@ -71,7 +71,8 @@ def promised_planes(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
         meta = tif.imagej_metadata or {}
         return math.prod(int(meta.get(name, 1)) for name in ("frames", "slices", "channels"))
     if tif.is_ome:
-        pixels = [p.attrib for p in xml_of(tif).iter() if p.tag.endswith("Pixels")] if xml_of(tif) is not None else []
+        xml = xml_of(tif)
+        pixels = [] if xml is None else [p.attrib for p in xml.iter() if p.tag.endswith("Pixels")]
         sizes = [math.prod(int(p.get(f"Size{axis}", 1)) for axis in "ZCT") for p in pixels[:1]]
         return max(1, *sizes, 1) // max(1, series.keyframe.samplesperpixel)
     if tif.is_shaped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from xml.etree import ElementTree
 
 import numpy as np
@@ -30,9 +31,14 @@ def scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None, float | N
 
 
 def xml_of(tif: tifffile.TiffFile) -> ElementTree.Element | None:
-    """The OME-XML of a file, parsed."""
+    """The OME-XML of a file, parsed once however often it is asked for."""
+    return _parsed(tif.ome_metadata) if tif.is_ome else None
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str | None) -> ElementTree.Element | None:
     try:
-        return ElementTree.fromstring(tif.ome_metadata) if tif.is_ome else None
+        return ElementTree.fromstring(text)
     except (ElementTree.ParseError, TypeError):
         return None
 
