@@ -143,7 +143,7 @@ def resolution(image: ArrayLike, *, pixel_size_nm: float) -> float:
 
 @of_a_pair(min_side=32)
 def resolution_ratio(truth: ArrayLike, image: ArrayLike) -> float:
-    """`resolution` of the image over that of the truth: 1 is equal, above 1 coarser, below 1 finer; sides >= 32 px.
+    """`resolution` of the image divided by the truth's: 1 is equal, above 1 coarser, below 1 finer; sides >= 32 px.
 
     inf when only the image has no resolution, nan when the truth has none.
     """

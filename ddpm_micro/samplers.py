@@ -47,7 +47,7 @@ def ddpm_step(schedule: NoiseSchedule, x0_hat: Tensor, x_t: Tensor, t: Tensor, b
 def ddim_step(schedule: NoiseSchedule, x0_hat: Tensor, x_t: Tensor, t: Tensor, before: Tensor) -> Tensor:
     """One DDIM step with eta = 0: take the noise out of ``x_t``, and put less of the same noise back.
 
-    Shapes are those of `ddpm_step`.
+    Shapes as in `ddpm_step`.
     """
     eps_hat = to_eps(schedule, x0_hat, x_t, t)
     signal_rate, noise_rate = rates(schedule, before, x_t)
@@ -65,7 +65,7 @@ def dpmpp_2m_step(
     """One step of DPM-Solver++(2M): the DDIM step of an x0_hat that goes on changing as it did in the last step.
 
     ``last`` is the pair of x0_hat and t of the last step. Without it, and on the way to the clean image, the step is
-    of first order, which is DDIM. Shapes are those of `ddpm_step`.
+    of first order, which is DDIM. Shapes as in `ddpm_step`.
     """
     if last is not None and before[0] >= 0:
         earlier, t_earlier = last

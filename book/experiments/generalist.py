@@ -7,8 +7,8 @@ shipped, over an hour: ``--steps 4000 --batch-size 8 --lr 0.02 --start generalis
 
 A specimen without a name is a heap of dead leaves: flat, shaded or grainy shapes of all sizes that hide each other.
 Networks that have seen nothing else denoise photographs nearly as well as those trained on photographs (Achddou et al.
-2021, SSVM), since an edge, a ridge, a corner and a grain look much the same everywhere. The microscope and the camera
-are those of the mixture, drawn anew for each pair.
+2021, SSVM), since an edge, a ridge, a corner and a grain look much the same everywhere. Each pair has a
+microscope and a camera of its own, drawn as for the mixture.
 """
 
 from __future__ import annotations

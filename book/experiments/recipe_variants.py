@@ -164,7 +164,7 @@ def from_regression(seed: int) -> dict[str, Model]:
     return {"start": start}
 
 
-RESIDUAL = 0.2  # 28 dB below a range of 2 is a root mean square of 0.08, so that of what is diffused is 0.4
+RESIDUAL = 0.2  # the residual's root mean square is 0.08 (28 dB below a range of 2); divided by this it is 0.4
 
 
 def residual(seed: int) -> dict[str, objectives.Objective]:

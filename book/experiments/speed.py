@@ -151,7 +151,7 @@ def theirs(patches: PairedPatches, batch: int, precision: str) -> Callable[[], A
 
 
 def accelerator(precision: str) -> Accelerator:
-    AcceleratorState._reset_state()  # else the first precision would be that of all
+    AcceleratorState._reset_state()  # else all would compute in the precision of the first
     return Accelerator(mixed_precision=precision)
 
 

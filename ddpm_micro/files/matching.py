@@ -19,7 +19,7 @@ CROP = 512  # pixels: side of the middle part of a plane that is looked at
 
 @dataclass(frozen=True)
 class Brightness:
-    """The map from the grey levels of low images to those of high ones: ``high = gain * low + offset``.
+    """How grey levels of the low images become grey levels of the high ones: ``high = gain * low + offset``.
 
     Attributes
     ----------

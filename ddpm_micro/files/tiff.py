@@ -105,7 +105,7 @@ class Planes:
             notes.append("0 was white; in the result 0 is black")
         pixel, z_step, interval, lost = scale(tif)
         form = "imagej" if tif.is_imagej else "ome" if tif.is_ome else "plain"
-        # "stack": our own note of an unnamed axis, see `output.layout`.
+        # "stack": our own note of an unnamed axis, see `output.write`.
         unnamed = form == "imagej" and (tif.imagej_metadata or {}).get("stack") == "unnamed"
         names = "".join(a if a in "TZCYX" and not (unnamed and a == "Z") else "Q" for a in names)
         metadata, dropped = _names_and_colours(tif) if here == promised else ({}, [])
@@ -246,7 +246,7 @@ def read(path: str | os.PathLike[str]) -> Micrograph:
 
 
 class _Refused(ValueError):
-    """A ValueError of ours, told apart from those of tifffile."""
+    """A ValueError that this module raises; tifffile raises plain ones."""
 
 
 def _names_and_colours(tif: tifffile.TiffFile) -> tuple[dict, list[str]]:
