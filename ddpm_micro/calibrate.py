@@ -89,7 +89,8 @@ def calibrate(
     """Fit curve and factors on three quarters of the fields, and count on the rest how often the intervals hold.
 
     The images hold P pixels of each of N >= 8 independent fields, (N, P), in network values: the truth, and the mean
-    and the spread of the samples. ``noise`` is the variance of the truth's own noise, which is taken off the squared distance from the mean.
+    and the spread of the samples. ``noise`` is the variance of the truth's own noise, which is taken off the squared
+    distance from the mean.
     ``about`` fills the other attributes of `Calibration`: settings, data, ...
     """
     if len(truth) < 8:  # two to check on, one for the curve and five for the factors
