@@ -2,16 +2,14 @@
 
 import functools
 import html.parser
-import http.server
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import chromium, served
 from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent
@@ -62,15 +60,8 @@ def browser() -> Iterator[Browser]:
 def site() -> Iterator[str]:
     """The book behind a server, as on the web."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=BOOK))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+    with served(BOOK) as address:
+        yield address
 
 
 class Visit:
