@@ -10,20 +10,15 @@ beside the suite's own results.
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import suite
-import torch
+from common import RUNS, processes, save
 
 from ddpm_micro import checkpoint, evaluate, simulate, train
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS, RUNS = ROOT / "book/results/longer.json", ROOT / "runs/longer"
 SET = "zebrafish"  # where the distance is largest
 METHODS = ("ddpm", "care")
 STEPS, LR = suite.TRAINING_STEPS, suite.TRAINED["care"]  # of what is shipped
@@ -32,18 +27,18 @@ TRAININGS = ((STEPS // 4, LR / 10), (STEPS // 4, LR), (STEPS, LR / 10))
 
 def main() -> None:
     records = []
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with processes() as pool:
         tasks = [(method, *training) for method, training in product(METHODS, TRAININGS)]
         list(pool.map(train_one, *zip(*tasks, strict=True)))
         for steps, lr in TRAININGS:
             measured = pool.map(partial(measure, steps, lr), range(suite.IMAGES))
             more = {"training_steps": steps, "lr": lr}
             records += [r | more for r in evaluate.summarise(SET, list(measured)) if r["metric"] == "psnr"]
-    RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+    save("longer", records)
 
 
 def folder(method: str, steps: int, lr: float) -> Path:
-    return RUNS / f"{method}_{steps}_{lr:g}"
+    return RUNS / "longer" / f"{method}_{steps}_{lr:g}"
 
 
 def train_one(method: str, steps: int, lr: float) -> None:

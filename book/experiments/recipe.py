@@ -9,24 +9,18 @@ what the tests need (``pip install -e ".[test]"``): the plain U-Net is that of d
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import recipe_variants as variants
-import torch
+from common import RESULTS, load, processes, ratio_of_means, save
 
 from ddpm_micro import metrics, restore, simulate, train
 from ddpm_micro.data import PairedPatches
-from ddpm_micro.files.atomic import atomic_write
 
-RESULTS = Path(__file__).resolve().parents[1] / "results/recipe.json"
 SET, IMAGES, SAMPLES, SAMPLER_STEPS = "microtubules", 6, 8, 20
 SEEDS = range(3)
 
@@ -36,8 +30,8 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"expected names out of {', '.join(variants.VARIANTS)}, got {', '.join(sorted(unknown))}")
     names = names or list(variants.VARIANTS)
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    results = load("recipe") if (RESULTS / "recipe.json").is_file() else {}
+    with processes() as pool:
         if any(variants.VARIANTS[name].options in variants.AFTER_REGRESSION for name in names):
             list(pool.map(begin, SEEDS))
         runs = {name: [pool.submit(measure, name, seed) for seed in SEEDS] for name in names}
@@ -45,9 +39,7 @@ def main(names: list[str]) -> None:
             measured = [future.result() for future in futures]
             results[name] = {"expected": variants.VARIANTS[name].expected}
             results[name] |= {key: [values[key] for values in measured] for key in measured[0]}
-            with atomic_write(RESULTS, overwrite=True) as temporary:
-                ordered = {known: results[known] for known in variants.VARIANTS if known in results}
-                temporary.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+            save("recipe", {known: results[known] for known in variants.VARIANTS if known in results})
             print(name, results[name], flush=True)
 
 
@@ -63,7 +55,7 @@ def measure(name: str, seed: int) -> dict[str, float]:
     where = variants.folder(name, seed)
     model = train.fit(config, *patches(config.patch), where, progress=False, **variant.options(seed))
     pairs = split("val")
-    scores, b, v = defaultdict(list), [], []
+    scores, spreads = defaultdict(list), []
     for low, high in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
         drawn = restore.restore(model, low, samples=SAMPLES, steps=SAMPLER_STEPS, keep_samples=True, progress=False)
         samples = variant.finish(seed, low, drawn.samples)
@@ -72,11 +64,9 @@ def measure(name: str, seed: int) -> dict[str, float]:
             estimates["one_call"] = model.posterior_mean(low)
         for method, image in estimates.items():
             scores[method].append(metrics.psnr(high, image, data_range=float(high.max() - high.min())))
-        spread = metrics.spread_skill(high, samples)
-        b.append(spread.bias_variance)
-        v.append(spread.sample_variance)
+        spreads.append(metrics.spread_skill(high, samples))
     out = {method: round(float(np.mean(values)), 2) for method, values in scores.items()}
-    return out | {"V_over_B": round(float(np.mean(v) / np.mean(b)), 2)}
+    return out | {"V_over_B": round(ratio_of_means(spreads), 2)}
 
 
 @lru_cache(maxsize=2)

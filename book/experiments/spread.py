@@ -9,20 +9,14 @@ truth (see `ddpm_micro.metrics.spread_skill`); they are equal if the samples are
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
-import torch
+from common import processes, ratio_of_means, save
 
 from ddpm_micro import checkpoint, metrics, restore, simulate
 from ddpm_micro.device import autocast, choose_device, choose_precision
-from ddpm_micro.files.atomic import atomic_write
 
-RESULTS = Path(__file__).resolve().parents[1] / "results/spread.json"
 IMAGES, SAMPLES = 4, 8
 WAYS = (
     ("dpmpp_2m", 5), ("dpmpp_2m", 10), ("dpmpp_2m", 20), ("dpmpp_2m", 40), ("dpmpp_2m", 80),
@@ -31,34 +25,32 @@ WAYS = (
 
 
 def main() -> None:
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with processes() as pool:
         tasks = [(name, *way) for name, way in product(simulate.NAMES, WAYS)]
         records = list(pool.map(measure, *zip(*tasks, strict=True)))
-    with atomic_write(RESULTS, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+    save("spread", records)
 
 
 def measure(name: str, sampler: str, steps: int) -> dict[str, str | int | float]:
     """V/B, and the PSNR of one sample and of the mean, over the images of a set."""
     model, pairs = checkpoint.load_model(name), simulate.split(name, "test")
     precision, _ = choose_precision(choose_device()[0])  # as in the suite
-    b, v, one, mean = [], [], [], []
+    spreads, ranges, one, mean = [], [], [], []
     for image, truth in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True):
         with autocast(precision):
             drawn = restore.restore(
                 model, image, samples=SAMPLES, sampler=sampler, steps=steps, keep_samples=True, progress=False
             )
-        spread = metrics.spread_skill(truth, drawn.samples)
         data_range = float(truth.max() - truth.min())
-        b.append(spread.bias_variance / data_range**2)
-        v.append(spread.sample_variance / data_range**2)
+        spreads.append(metrics.spread_skill(truth, drawn.samples))
+        ranges.append(data_range)
         one.append(metrics.psnr(truth, drawn.samples[0], data_range=data_range))
         mean.append(metrics.psnr(truth, drawn.mean, data_range=data_range))
     return {
         "set": name,
         "sampler": sampler,
         "steps": steps,
-        "V_over_B": float(np.mean(v) / np.mean(b)),
+        "V_over_B": ratio_of_means(spreads, ranges),
         "psnr_one": float(np.mean(one)),
         "psnr_mean": float(np.mean(mean)),
     }
