@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from common import RUNS
 from torch import Tensor, nn
 
 from ddpm_micro import objectives, train
@@ -18,7 +19,6 @@ from ddpm_micro.model import Model, at_once
 from ddpm_micro.schedule import NoiseSchedule, cosine_schedule
 from ddpm_micro.unet import Conv, UNet, UNetConfig
 
-RUNS = Path(__file__).resolve().parent.parent / "runs/recipe"
 STEPS = 600
 WARMUP = 100  # steps in which the learning rate rises
 LR = 1e-2  # of the reference; ten times that is what these runs led to, and what is shipped
@@ -31,7 +31,7 @@ def config(**changes: Any) -> train.TrainConfig:
 
 
 def folder(name: str, seed: int) -> Path:
-    return RUNS / f"{name.replace(' ', '_')}_{seed}"
+    return RUNS / "recipe" / f"{name.replace(' ', '_')}_{seed}"
 
 
 def regression(seed: int) -> train.TrainConfig:
