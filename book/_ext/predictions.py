@@ -4,7 +4,6 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 ASKS = "tag_remove-input"  # the class of a cell that holds checks.predict(...) and nothing else
-OPENING = '<details class="predicted"><summary>The result</summary>'
 
 
 def fold(app: Sphinx, doctree: nodes.document) -> None:
