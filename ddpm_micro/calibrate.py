@@ -106,10 +106,15 @@ def calibrate(
         factor = conformal_factor(truth, mean, expected, check | curve, level / 100)
         reaches = {"before": ndtri(0.5 + level / 200) * np.sqrt(std**2 + noise), "after": factor * expected}
         for when, reach in reaches.items():
-            share = (distance <= reach)[check].mean(axis=1)
-            getattr(found, when)[str(level)] = short([share.mean(), share.std(ddof=1) / np.sqrt(len(share))])
+            getattr(found, when)[str(level)] = share_held(truth[check], mean[check], reach[check])
         found.factors[str(level)] = short([factor])[0] if np.isfinite(factor) else None
     return found
+
+
+def share_held(truth: np.ndarray, mean: np.ndarray, reach: np.ndarray) -> list[float]:
+    """Share of the truth within ``reach`` of the mean, each (N, P), and its standard error over the N fields."""
+    share = (np.abs(truth - mean) <= reach).mean(axis=1)
+    return short([share.mean(), share.std(ddof=1) / np.sqrt(len(share))])
 
 
 def _curve(std: np.ndarray, squared_error: np.ndarray) -> tuple[list[float], list[float]]:

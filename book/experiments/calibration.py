@@ -11,15 +11,14 @@ intervals, with its standard error over fields, into ``book/results/calibration.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from common import RUNS, save
 from scipy.special import ndtri
 
 from ddpm_micro import datasets, residual, simulate
-from ddpm_micro.calibrate import Calibration, calibrate, short
+from ddpm_micro.calibrate import Calibration, calibrate, share_held
 from ddpm_micro.checkpoint import SHIPPED, load_model, save_model
 from ddpm_micro.choices import LEVELS
 from ddpm_micro.files.atomic import atomic_write
@@ -28,8 +27,7 @@ from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.simulate.microscope import Camera
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS, RESULTS = ROOT / "runs/calibration", ROOT / "book/results/calibration.json"
+FOLDER = RUNS / "calibration"
 SETTINGS = {"samples": 8, "antithetic": True, "sampler": "dpmpp_2m", "steps": 10}
 FIELDS, SIZE = 128, 48  # fields to calibrate and to check on, and their side in pixels
 SOUND, FITTED = (600, 77), 400  # fields of 64 pixels and their seed; so many are for the fit of the residual check
@@ -84,13 +82,13 @@ CASES = {
 def restored(name: str, case: str) -> dict[str, np.ndarray]:
     """``low``, ``high``, ``mean`` and ``std`` (n, H, W) in grey levels and ``scale`` (n, 1, 1) of a case's fields."""
     model = load_model(name)
-    path = RUNS / f"{name}_{case}_{model.fingerprint()[:8]}.npz"  # other weights draw anew
+    path = FOLDER / f"{name}_{case}_{model.fingerprint()[:8]}.npz"  # other weights draw anew
     if not path.is_file():
         pairs = CASES[name, case](name)
         drawn = [restore(model, low, seed=i, progress=False, **SETTINGS) for i, low in enumerate(pairs.low)]
         scale = np.array([model.percentiles.fit(low).scale for low in pairs.low])[:, None, None]
         images = {"mean": np.stack([one.mean for one in drawn]), "std": np.stack([one.std for one in drawn])}
-        RUNS.mkdir(parents=True, exist_ok=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, low=pairs.low, high=pairs.high, scale=scale, **images)
     with np.load(path) as file:
@@ -103,10 +101,10 @@ def answered(name: str, fields: int, seed: int) -> dict[str, np.ndarray]:
     It is nearly the mean of the samples and takes an eightieth of the time.
     """
     model = load_model(name)
-    path = RUNS / f"{name}_answered_{fields}_{seed}_{model.fingerprint()[:8]}.npz"
+    path = FOLDER / f"{name}_answered_{fields}_{seed}_{model.fingerprint()[:8]}.npz"
     if not path.is_file():
         pairs = simulate.make_pairs(MODELS[name], fields, size=64, seed=seed)
-        RUNS.mkdir(parents=True, exist_ok=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, low=pairs.low, high=pairs.high, mean=model.posterior_mean(pairs.low))
     with np.load(path) as file:
@@ -151,13 +149,12 @@ def main() -> None:
                 reaches = {"before": ndtri(0.5 + level / 200) * std}
                 reaches["after"] = found.factor(level) * found.expected_error(std)
                 for when, reach in reaches.items():
-                    share = (np.abs(truth - mean) <= reach).mean(axis=1)
-                    record[when][str(level)] = short([share.mean(), share.std(ddof=1) / np.sqrt(len(share))])
+                    record[when][str(level)] = share_held(truth, mean, reach)
             if case == "own":  # a quarter of these fields was held out
                 record |= {"fields": found.fields["check"], "before": found.before, "after": found.after}
             records.append(record)
             print(name, case, record["before"]["90"], record["after"]["90"], flush=True)
-    RESULTS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+    save("calibration", records)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ the alarms are false; the others are failures of the result, or frames that the 
 from __future__ import annotations
 
 import io
-import json
 
 import numpy as np
-from calibration import FITTED, MODELS, RESULTS, SOUND, answered, network_values, other_camera, other_specimen, restored
+from calibration import FITTED, MODELS, SOUND, answered, network_values, other_camera, other_specimen, restored
+from common import save
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, zoom
 
@@ -128,7 +128,7 @@ def main() -> None:
     note("microtubules", "sound, mean of eight samples", several["low"], several["mean"])
     real = np.concatenate([scene.raw[:, 192:320, 192:320] for scene in datasets.load("fmd").scenes]).astype(float)
     note("generalist", "real scenes", real, load_model("generalist").posterior_mean(real))
-    RESULTS.with_name("residual.json").write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+    save("residual", records)
 
 
 if __name__ == "__main__":

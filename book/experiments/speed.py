@@ -17,19 +17,18 @@ import time
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from common import RESULTS, load, save
 
 from ddpm_micro import checkpoint, simulate
 from ddpm_micro.capture import WARM_UP, Captured
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device
-from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model
 from ddpm_micro.objectives import objective_of
 from ddpm_micro.restore import restore
@@ -37,7 +36,6 @@ from ddpm_micro.run import Run
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.train import TrainConfig, draw_batch, fit, training_step
 
-RESULTS = Path(__file__).resolve().parents[1] / "results/speed.json"
 DEVICE = choose_device()[0]
 ON_GPU = DEVICE.type == "cuda"
 PRECISIONS = {"float32": "no", "TF32": "no", "bf16": "bf16"} if ON_GPU else {"float32": "no", "bf16": "bf16"}
@@ -58,14 +56,13 @@ def main() -> None:
     }
     if ON_GPU and not tiny:
         parts["specialist"] = specialist
-    found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
+    found = load("speed") if (RESULTS / "speed.json").is_file() else {}
     found[DEVICE.type] = {}
     for name, part in parts.items():
         found[DEVICE.type][name] = part()
         print(name, json.dumps(found[DEVICE.type][name], indent=1), flush=True)
         if not tiny:  # after each part: a run that is cut off leaves what it has
-            with atomic_write(RESULTS, overwrite=True) as temporary:
-                temporary.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            save("speed", found)
 
 
 def machine() -> dict[str, str | int]:
