@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 def choose_device() -> tuple[torch.device, str]:
@@ -16,6 +21,15 @@ def choose_device() -> tuple[torch.device, str]:
     if torch.backends.mps.is_available():
         return torch.device("mps"), "Apple GPU"
     return torch.device("cpu"), f"no GPU found, CPU threads: {torch.get_num_threads()}"
+
+
+def processes() -> PartialState:
+    """The processes of this run, in accelerate's words; left alone, it would let several on a CPU run side by side."""
+    from accelerate import PartialState  # takes a second to load, and most commands have one process
+    from accelerate.utils import parse_flag_from_env
+
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available()))
 
 
 def choose_precision(device: torch.device) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ddpm_micro.capture import Captured
 from ddpm_micro.checkpoint import load_weights, save_model
 from ddpm_micro.data import PairedPatches
-from ddpm_micro.device import choose_precision
+from ddpm_micro.device import choose_precision, processes
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model, at_once, check_method
 from ddpm_micro.noise import Negated, seeded
@@ -271,9 +270,7 @@ def _begin(
     optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
 ) -> tuple[Run, dict, str]:
     """The run of ``folder`` where it stopped, or a new one; what makes it this run; and how it computes, in words."""
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1  # accelerate would let them run side by side on a CPU
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available())
-    process = PartialState(cpu=cpu)
+    process = processes()
     identity = asdict(config) | {"train": train.fingerprint(), "val": val.fingerprint()}
     identity |= {"processes": process.num_processes, "start": start.fingerprint() if start is not None else None}
     state = read_state(folder / "last.pt", identity) if (folder / "last.pt").exists() else {}

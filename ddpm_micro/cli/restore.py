@@ -196,10 +196,9 @@ class _Job:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.world > 1:
-            import torch
-            from accelerate import PartialState
+            from ddpm_micro.device import processes
 
-            PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
+            processes().wait_for_everyone()
 
     def estimate(self, plane: np.ndarray, number: int, alone: bool) -> dict[str, np.ndarray]:
         """The mean and, if samples are drawn, what they tell of its error."""
