@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -219,6 +219,8 @@ def test_a_full_disk_leaves_nothing_half_written(image: Path, model: str, capsys
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(np.zeros((1, 1, 1), np.uint8))  # whose axes tifffile calls XYX
+@example(np.full((2, 2), 3.40282357e38))  # more than float32 holds
 @given(
     st.one_of(
         st.binary(max_size=300),

@@ -207,6 +207,7 @@ class _Job:
         from ddpm_micro.restore import restore
 
         if plane.min() == plane.max():  # nothing to restore
+            self.model.planes(plane)  # but grey levels that no result can hold are refused all the same
             return dict.fromkeys(("mean", "lower", "upper"), plane) | dict.fromkeys(
                 ("std", "error"), np.zeros_like(plane)
             )

@@ -85,7 +85,11 @@ class Planes:
         self._check(series.dtype.kind in "uif", "integer or real grey values", number, "convert it to 16 or 32 bit")
         damage = missing_data(tif, series)
         self._check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
-        kept = [(axis, size) for axis, size in zip(axes, shape) if axis in "YX" or (size > 1 and axis != "S")]
+        # tifffile may call further axes of length one X or Y as well: the last of each is meant.
+        last = {axes.rfind("Y"), axes.rfind("X")}
+        kept = [
+            (axis, size) for n, (axis, size) in enumerate(zip(axes, shape)) if n in last or (size > 1 and axis != "S")
+        ]
         names, sizes = "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
         came = f"axes {names} of shape {sizes}"
         self._check(names[-2:] == "YX", "planes YX", came, "reorder its axes")
