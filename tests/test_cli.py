@@ -221,6 +221,7 @@ def test_a_full_disk_leaves_nothing_half_written(image: Path, model: str, capsys
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(np.zeros((1, 1, 1), np.uint8))  # whose axes tifffile calls XYX
 @example(np.full((2, 2), 3.40282357e38))  # more than float32 holds
+@example(np.stack([np.zeros((2, 2)), np.full((2, 2), 3.40282357e38)]))  # found when a plane is done
 @given(
     st.one_of(
         st.binary(max_size=300),

@@ -212,17 +212,23 @@ class Results:
 
     @contextmanager
     def kept_if_begun(self, *, closing: bool = True) -> Iterator[None]:
-        """If the block fails before any plane is done, remove what was made; else leave it to be gone on with."""
-        failed = True
+        """If the block fails before any plane is done, remove what was made; else leave it to be gone on with.
+
+        A ``ValueError`` says that the input is bad. Trying again would not help, so nothing is left then.
+        """
+        failed, useless = True, False
         try:
             yield
             failed = False
+        except ValueError:
+            useless = True
+            raise
         except KeyboardInterrupt:
             if not self._begun():
                 raise
             raise KeyboardInterrupt("stopped; the same command goes on from here") from None
         finally:
-            if failed and not self._begun():
+            if useless or (failed and not self._begun()):
                 for path in (*self._hidden, self._list):
                     path.unlink(missing_ok=True)
             if self._lock and (closing or failed):
@@ -234,7 +240,7 @@ class Results:
     def publish(self, *, overwrite: bool) -> None:
         """Let the files appear. There is never a new one beside an old one."""
         if self.todo():
-            raise ValueError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
+            raise ChildProcessError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
         publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
         self._list.unlink()
 
