@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -67,21 +67,20 @@ def run(arguments: argparse.Namespace) -> None:
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; check the name")
     job = _Job(arguments)
-    with _each_warning_once():
-        if not source.is_dir():
-            if target.suffix.lower() not in (".tif", ".tiff"):
-                raise ValueError(f"expected an output that ends in .tif, got {target.name}")
-            for path in (target, *_beside(target).values()):  # nothing old may stay beside a new mean
-                check_output(path, arguments.overwrite)
-            job.restore(source, target)
-            return
-        files = sorted(path for path in source.glob("[!.]*") if path.suffix.lower() in SUFFIXES)
-        if not files:
-            raise ValueError(f"expected TIFF files in {source}, found none")
-        if target.exists() and (not target.is_dir() or target.samefile(source)):
-            raise ValueError(f"expected another folder for the results, got {target}")
-        target.mkdir(parents=True, exist_ok=True)
-        _restore_all(job, files, target, arguments.overwrite)
+    if not source.is_dir():
+        if target.suffix.lower() not in (".tif", ".tiff"):
+            raise ValueError(f"expected an output that ends in .tif, got {target.name}")
+        for path in (target, *_beside(target).values()):  # nothing old may stay beside a new mean
+            check_output(path, arguments.overwrite)
+        job.restore(source, target)
+        return
+    files = sorted(path for path in source.glob("[!.]*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"expected TIFF files in {source}, found none")
+    if target.exists() and (not target.is_dir() or target.samefile(source)):
+        raise ValueError(f"expected another folder for the results, got {target}")
+    target.mkdir(parents=True, exist_ok=True)
+    _restore_all(job, files, target, arguments.overwrite)
 
 
 def _restore_all(job: _Job, files: list[Path], target: Path, overwrite: bool) -> None:
@@ -109,6 +108,7 @@ class _Job:
     arguments: argparse.Namespace
     rank: int = int(os.environ.get("RANK", 0))
     world: int = int(os.environ.get("WORLD_SIZE", 1))
+    warned: set[str] = field(default_factory=set)
 
     @cached_property
     def model(self) -> Model:
@@ -117,7 +117,15 @@ class _Job:
         return load_model(self.arguments.model)
 
     def restore(self, source: Path, target: Path) -> None:
-        """Restore one file; all that is written of it appears together when its planes are done, or not at all."""
+        """Restore one file and tell its warnings, each kind once; of a file that fails the error alone is told."""
+        with _warnings() as found:
+            self._restore(source, target)
+        for kind in found.keys() - self.warned:
+            print(f"ddpm-micro: {found[kind]}", file=sys.stderr)
+        self.warned |= found.keys()
+
+    def _restore(self, source: Path, target: Path) -> None:
+        """All that is written of it appears together when its planes are done, or not at all."""
         from tqdm import tqdm
 
         from ddpm_micro.files import tiff
@@ -270,19 +278,17 @@ def _chosen(planes: Planes, channel: int | None) -> tuple[list[int], Description
 
 
 @contextmanager
-def _each_warning_once() -> Iterator[None]:
-    """Print warnings of the package as lines on stderr, each kind for the first plane that it concerns."""
-    seen: set[str] = set()
+def _warnings() -> Iterator[dict[str, str]]:
+    """Collect the warnings of the package, by kind: the text for the first plane that each concerns."""
+    found: dict[str, str] = {}
 
-    class Lines(logging.Handler):
+    class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.msg not in seen:
-                print(f"ddpm-micro: {record.getMessage()}", file=sys.stderr)
-            seen.add(record.msg)
+            found.setdefault(record.msg, record.getMessage())
 
-    log, handler = logging.getLogger("ddpm_micro"), Lines(logging.WARNING)
+    log, handler = logging.getLogger("ddpm_micro"), Collect(logging.WARNING)
     log.addHandler(handler)
     try:
-        yield
+        yield found
     finally:
         log.removeHandler(handler)
