@@ -21,7 +21,7 @@ from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.cli import main
 from ddpm_micro.cli.options import default_of
 from ddpm_micro.files import tiff
-from ddpm_micro.files.output import Results
+from ddpm_micro.files.results import Results
 from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.restore import restore
 from ddpm_micro.samplers import SAMPLERS
@@ -286,7 +286,7 @@ def test_a_channel_that_is_not_there_and_the_input_as_output_are_refused(tmp_pat
     hyperstack(path, "imagej")
     before = contents(tmp_path)
     command = ["restore", str(path), "--model", model]
-    assert "--channel of 1 to 2, got 3" in refused(capsys, [*command, str(tmp_path / "out.tif"), "--channel", "3"])
+    assert "a channel of 1 to 2" in refused(capsys, [*command, str(tmp_path / "out.tif"), "--channel", "3"])
     assert "another file" in refused(capsys, [*command, str(path), "--overwrite"])
     (tmp_path / "link.tif").symlink_to(path)
     assert "another file" in refused(capsys, [*command, str(tmp_path / "link.tif"), "--overwrite"])

@@ -317,7 +317,7 @@ def test_an_image_without_pixels_is_refused(tmp_path):
 
 
 def test_files_that_are_no_image(tmp_path):
-    refused(tmp_path / "missing.tif", "no such TIFF", FileNotFoundError)
+    refused(tmp_path / "missing.tif", "no such image", FileNotFoundError)
     refused(tmp_path, "got a folder")
     for content in (b"", b"II", b"\x89PNG\r\n\x1a\n" + bytes(99), b"a\nb\n", b"II*\0\0\0\0\0", b"II*\0\x08\0\0\0"):
         (tmp_path / "a.tif").write_bytes(content)

@@ -78,13 +78,10 @@ def frames(folder: Path) -> Iterator[list[tuple]]:
     """The same from repeated frames: the mean of all but the first stands for the truth."""
     from scipy.ndimage import gaussian_filter
 
-    from ddpm_micro.files import tiff
+    from ddpm_micro.files import images, read
 
-    files = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() in (".tif", ".tiff"))
-    if not files:
-        raise ValueError(f"expected TIFF files in {folder}, or in its folders low and high; got none")
-    for file in files:
-        stack = tiff.read(file).image.astype("float32")
+    for file in images(folder):
+        stack = read(file).image.astype("float32")
         if stack.ndim != 3 or len(stack) < 4:
             raise ValueError(f"expected 4 or more frames of one field in {file}, got shape {stack.shape}")
         others = stack[1:]

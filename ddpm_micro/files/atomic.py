@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 # What a file system without hard links answers: FAT, some network shares, Google Drive in Colab.
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EACCES}
@@ -84,8 +85,10 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
 def publish(files: Sequence[tuple[Path, Path]], *, overwrite: bool) -> None:
     """Give finished files, (where it lies, where it belongs), their names; the first one last.
 
-    An old first file goes before any other appears, so that no reader finds files of two runs side by side.
+    An old first file goes before any other appears, so that no reader finds files of two runs side by side. Files that
+    are no longer where they lay were given their names before, by a run that was stopped in the middle of it.
     """
+    files = [(temporary, path) for temporary, path in files if temporary.exists()]
     for temporary, path in files:
         _sync(temporary, os.O_RDWR)
         if not overwrite:
@@ -101,6 +104,32 @@ def publish(files: Sequence[tuple[Path, Path]], *, overwrite: bool) -> None:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
             raise _about(path, temporary, error) from error
+
+
+def locked(path: Path, what: str) -> IO[bytes]:
+    """Open a file that no other process has opened so. The lock ends when the file is closed, or with the process.
+
+    Raises
+    ------
+    ValueError
+        If another run holds the lock; ``what`` is the name of what it writes.
+    """
+    file = open(path, "a+b")  # noqa: SIM115 (held open as long as the lock is wanted)
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(2**30)  # Windows lets nobody read what is locked, so it is a byte behind the end
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):  # else a file system without locks
+            file.close()
+            raise ValueError(f"another run is writing {what}; wait for it, or stop it") from None
+    return file
 
 
 def _refuse_existing(path: Path) -> None:

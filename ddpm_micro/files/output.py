@@ -1,19 +1,18 @@
-"""Writing TIFF files: whole or not at all, and plane by plane for results that take long."""
+"""Writing TIFF files: at once, whole or not at all, or plane by plane."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import tifffile
 
-from ddpm_micro.files.atomic import atomic_write, publish
+from ddpm_micro.files.atomic import atomic_write
+from ddpm_micro.files.planes import Description
 from ddpm_micro.files.scale import NM_RANGE, S_RANGE
 
 IMAGEJ_LIMIT = 2**32 - 2**25  # a classic TIFF addresses 4 GiB; ImageJ reads no BigTIFF hyperstacks
@@ -100,7 +99,7 @@ class PlaneWriter:
         Of the file to write: axes, shape, scale, form, names and colours.
     """
 
-    def __init__(self, path: Path, about: Any, *, resume: bool = False) -> None:
+    def __init__(self, path: Path, about: Description, *, resume: bool = False) -> None:
         self.path = path
         if not resume:
             size = 4 * math.prod(about.shape)
@@ -126,7 +125,7 @@ def _imagej_axes(axes: str) -> bool:
     return axes == "".join(a for a in order if a in axes) and axes[-2:] == "YX"
 
 
-def _options(about: Any, size: int) -> dict[str, Any]:
+def _options(about: Description, size: int) -> dict[str, Any]:
     """What tifffile's writer needs for a file of the form of ``about``, or of the next that can hold it."""
     steps = {name: getattr(about, name) for name in ("pixel_size_nm", "z_step_nm", "frame_interval_s")}
     big = {"bigtiff": size > IMAGEJ_LIMIT}
@@ -156,107 +155,3 @@ def _imagej(axes: str, steps: dict[str, float | None], kept: dict[str, Any]) -> 
     if steps["frame_interval_s"] is not None:
         metadata["finterval"] = steps["frame_interval_s"]
     return {"imagej": True, "photometric": "minisblack", "resolution": resolution, "metadata": metadata}
-
-
-class Results:
-    """Files of one form that are written plane by plane, appear together, and can be gone on with after a stop.
-
-    Until all planes are there the files lie hidden beside their places, with a list of the planes that are done. A
-    later run with the same ``key`` goes on from them; with another key it begins anew.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Where the files are to appear; the first one last of all, so that where it is the others belong to it.
-    about : Description
-        See `PlaneWriter`.
-    key : str
-        Says what is computed from what.
-    first : bool
-        Whether this process makes the files; the others of one run wait for it and join.
-
-    Raises
-    ------
-    ValueError
-        If another run is writing the same files.
-    """
-
-    def __init__(self, paths: Sequence[Path], about: Any, key: str, *, first: bool = True) -> None:
-        self.paths, planes = list(paths), math.prod(about.shape[:-2])
-        self._hidden = [path.with_name(f".{path.name}.part") for path in paths]
-        self._list = paths[0].with_name(f".{paths[0].name}.done")
-        head = hashlib.sha256(f"{key} {about} {[path.name for path in paths]}".encode()).hexdigest().encode()
-        self._head = len(head)
-        self._lock = _locked(self._list) if first else None
-        known = self._list.read_bytes()
-        resume = known[: len(head)] == head and len(known) == len(head) + planes
-        resume = resume and all(hidden.exists() for hidden in self._hidden)
-        if first and not resume:
-            self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
-        with self.kept_if_begun(closing=False):
-            self._writers = [PlaneWriter(hidden, about, resume=resume or not first) for hidden in self._hidden]
-        if first and not resume:
-            self._list.write_bytes(head + bytes(planes))
-
-    def todo(self) -> list[int]:
-        """Numbers of the planes that are still to be written."""
-        return [number for number, done in enumerate(self._list.read_bytes()[self._head :]) if not done]
-
-    def put(self, number: int, *images: np.ndarray) -> None:
-        """Write a plane of each file; only then it counts as done."""
-        for writer, image in zip(self._writers, images, strict=True):
-            writer.put(number, image)
-        with open(self._list, "r+b") as file:
-            file.seek(self._head + number)
-            file.write(b"\1")
-
-    @contextmanager
-    def kept_if_begun(self, *, closing: bool = True) -> Iterator[None]:
-        """If the block fails before any plane is done, remove what was made; else leave it to be gone on with.
-
-        A ``ValueError`` says that the input is bad. Trying again would not help, so nothing is left then.
-        """
-        failed, useless = True, False
-        try:
-            yield
-            failed = False
-        except ValueError:
-            useless = True
-            raise
-        except KeyboardInterrupt:
-            if not self._begun():
-                raise
-            raise KeyboardInterrupt("stopped; the same command goes on from here") from None
-        finally:
-            if useless or (failed and not self._begun()):
-                for path in (*self._hidden, self._list):
-                    path.unlink(missing_ok=True)
-            if self._lock and (closing or failed):
-                self._lock.close()
-
-    def _begun(self) -> bool:
-        return self._list.exists() and any(self._list.read_bytes()[self._head :])
-
-    def publish(self, *, overwrite: bool) -> None:
-        """Let the files appear. There is never a new one beside an old one."""
-        if self.todo():
-            raise ChildProcessError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
-        publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
-        self._list.unlink()
-
-
-def _locked(path: Path) -> IO[bytes]:
-    """Open a file that no other process has locked; the lock ends with the process."""
-    file = open(path, "a+b")  # noqa: SIM115 (held open as long as the lock is wanted)
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has no such locks
-        pass
-    except BlockingIOError:
-        file.close()
-        raise ValueError(
-            f"another run is writing {path.name[1:].removesuffix('.done')}; wait for it, or stop it"
-        ) from None
-    return file

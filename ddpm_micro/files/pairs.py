@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddpm_micro.files import tiff
+from ddpm_micro.files import images, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +82,11 @@ def read_pairs(folder: str | Path, *, low_only: bool = False) -> PairedPlanes:
         )
     pairs = PairedPlanes([], [], [], [])
     for name, path in low.items():
-        images = [tiff.read(file).image for file in (path, high[name])]
-        if images[0].shape != images[1].shape:
-            shapes = " and ".join(str(image.shape) for image in images)
+        both = [read(file).image for file in (path, high[name])]
+        if both[0].shape != both[1].shape:
+            shapes = " and ".join(str(image.shape) for image in both)
             raise ValueError(f"expected low and high of one shape, got {shapes} for {path.name}")
-        stacks = [image.reshape(-1, *image.shape[-2:]).astype(np.float32) for image in images]
+        stacks = [image.reshape(-1, *image.shape[-2:]).astype(np.float32) for image in both]
         for number, planes in enumerate(zip(*stacks), 1):
             empty = [side for side, plane in zip(("low", "high"), planes) if is_empty(plane)]
             if empty:
@@ -109,12 +109,9 @@ def is_empty(plane: np.ndarray) -> bool:
 def _by_name(folder: Path) -> dict[str, Path]:
     """The TIFF files of a folder by their names in small letters and without ending."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("[!.]*")):
-        name, is_tiff = re.subn(r"(\.ome)?\.tiff?$", "", path.name.lower())
-        if name in found and is_tiff:
+    for path in images(folder):
+        name = re.sub(r"(\.ome)?\.\w+$", "", path.name.lower())
+        if name in found:
             raise ValueError(f"expected one file of a name in {folder}, got {found[name].name} and {path.name}")
-        if is_tiff:
-            found[name] = path
-    if not found:
-        raise ValueError(f"expected TIFF files in {folder}, found none; pairs are low/NAME.tif and high/NAME.tif")
+        found[name] = path
     return found

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,66 +14,17 @@ import tifffile
 
 from ddpm_micro.files.damage import broken_chain, missing_data, promised_planes
 from ddpm_micro.files.output import IMAGEJ_LIMIT, write
+from ddpm_micro.files.planes import Description, Micrograph, Planes, told_of
 from ddpm_micro.files.scale import scale, xml_of
 
-__all__ = ["IMAGEJ_LIMIT", "Description", "Micrograph", "Planes", "opened", "read", "write"]
+__all__ = ["IMAGEJ_LIMIT", "Description", "Micrograph", "Planes", "TiffPlanes", "opened", "read", "write"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Description:
-    """What a file says of its planes.
-
-    Attributes
-    ----------
-    axes : str
-        Letters of the axes, for example "TZCYX": T time, Z depth, C channel, Q what the file does not name.
-    shape : tuple of int
-        Length of each axis.
-    dtype : numpy.dtype
-        Of the grey values, in native byte order.
-    pixel_size_nm : float or None
-        Edge of a square pixel in nanometres; None when the file holds no credible one.
-    z_step_nm, frame_interval_s : float or None
-        Distance between the planes along Z and time between those along T, where there is such an axis.
-    form : {"imagej", "ome", "plain"}
-        Whose metadata the file has.
-    metadata : dict
-        Names and colours of channels, in the words of tifffile's writer.
-    notes : tuple of str
-        What the file has and `ddpm_micro` does not keep, and where the file and its description disagree.
-    """
-
-    axes: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    pixel_size_nm: float | None = None
-    z_step_nm: float | None = None
-    frame_interval_s: float | None = None
-    form: str = "plain"
-    metadata: dict = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Micrograph(Description):
-    """A file's description with its grey values.
-
-    Attributes
-    ----------
-    image : ndarray, shape as ``axes``, finite
-    """
-
-    image: np.ndarray
-
-
-class Planes:
-    """The planes of an open file, each read when it is asked for: ``len(planes)``, ``planes[i]`` of shape (H, W).
-
-    They come in the order of ``about.axes``, the last axis fastest.
-    """
+class TiffPlanes(Planes):
+    """The planes of an open TIFF file."""
 
     def __init__(self, path: Path, tif: tifffile.TiffFile) -> None:
-        self._path, self._tif = path, tif
+        self.path, self._tif = path, tif
         series = self._series = self._one_series()
         self._pages = [page for page in series.pages if page is not None]
         shape, axes = series.get_shape(False), series.get_axes(False)
@@ -120,10 +68,6 @@ class Planes:
         )  # fmt: skip
         self[0]  # what cannot be restored is told at once
 
-    def _check(self, fits: object, expected: str, came: object, remedy: str) -> None:
-        if not fits:
-            raise _Refused(f"{self._path}: expected {expected}, got {came}; {remedy}")
-
     def _one_series(self) -> tifffile.TiffPageSeries:
         """The series of full size; thumbnails and the levels of a pyramid are passed over."""
         damage = broken_chain(self._tif) or (None if self._tif.series else "no image in it")
@@ -144,15 +88,6 @@ class Planes:
     def _count(self, sizes: tuple[int, ...]) -> int:
         return math.prod(sizes[:-2]) if self._series.dataoffset is not None else len(self._pages) * self._per_page
 
-    def __len__(self) -> int:
-        return math.prod(self.about.shape[:-2])
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        if not 0 <= number < len(self):
-            raise IndexError(f"expected a plane of 0..{len(self) - 1}, got {number}")
-        with _told_of(self._path):
-            return self._read(number)
-
     def _read(self, number: int) -> np.ndarray:
         series, (height, width) = self._series, self.about.shape[-2:]
         if series.dataoffset is not None and self._samples == 1:
@@ -166,12 +101,9 @@ class Planes:
             if self._samples > 1:
                 plane = self._grey(plane)
             plane = plane.reshape(self._per_page, height, width)[within]
-        plane = np.ascontiguousarray(plane.reshape(height, width), dtype=self.about.dtype)
-        bad = 0 if plane.dtype.kind in "ui" else np.count_nonzero(~np.isfinite(plane))
-        holes = f"{bad} NaN or infinite of {plane.size}"
-        self._check(not bad, "finite grey values", holes, "replace them, for example by local medians")
+        plane = plane.reshape(height, width)
         if series.keyframe.photometric == 0 and plane.dtype.kind == "u":
-            plane = np.invert(plane) if series.keyframe.bitspersample % 8 == 0 else plane.max() - plane
+            plane = plane.dtype.type(2**series.keyframe.bitspersample - 1) - plane  # also 12 bits in 16
         return plane
 
     def _grey(self, samples: np.ndarray) -> np.ndarray:
@@ -185,37 +117,17 @@ class Planes:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[Planes]:
+def opened(path: str | os.PathLike[str]) -> Iterator[TiffPlanes]:
     """Open a TIFF file to read its planes one by one; raises as `read` does, also while planes are read."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: expected a TIFF file, got a folder; give one of its files")
     with _quiet(), ExitStack() as stack:
-        with _told_of(path):
+        with told_of(path):
             # _multifile: a file of a set is the planes that lie in it, not those that its metadata place elsewhere.
             tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
-            planes = Planes(path, tif)
+            planes = TiffPlanes(path, tif)
         yield planes
-
-
-@contextmanager
-def _told_of(path: Path) -> Iterator[None]:
-    """Tell what tifffile stumbles over in one line about the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "no such TIFF file; check the name", str(path)) from None
-    except (_Refused, PermissionError):
-        raise
-    except MemoryError:
-        raise _Refused(f"{path}: too large for this computer's memory; cut it into smaller files") from None
-    except Exception as error:  # tifffile meets damage with nearly any exception there is
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        if re.search("imagecodecs|compression.zstd|zstandard", reason):
-            remedy = "save it uncompressed, or: pip install imagecodecs"
-            raise _Refused(f"{path}: expected a compression that tifffile reads alone ({reason}); {remedy}") from None
-        remedy = "copy or export it again as TIFF"
-        raise _Refused(f"{path}: expected a whole TIFF file, got an unreadable one ({reason}); {remedy}") from None
 
 
 def read(path: str | os.PathLike[str]) -> Micrograph:
@@ -244,13 +156,7 @@ def read(path: str | os.PathLike[str]) -> Micrograph:
         NaN or infinite.
     """
     with opened(path) as planes:
-        about = planes.about
-        image = np.stack([planes[i] for i in range(len(planes))]).reshape(about.shape)
-        return Micrograph(image=image, **vars(about))
-
-
-class _Refused(ValueError):
-    """A ValueError that this module raises; tifffile raises plain ones."""
+        return planes.stack()
 
 
 def _names_and_colours(tif: tifffile.TiffFile) -> tuple[dict, list[str]]:

@@ -1,0 +1,193 @@
+"""How ``ddpm-micro restore`` restores one file: its planes, what is written beside the mean, and what is told of it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ddpm_micro.model import Model
+
+BESIDE = {  # what may be written beside OUT.tif, or is removed there if it belongs to an earlier result
+    "std": "their standard deviation",
+    "error": "the error to be expected",
+    "lower": "lower bound of the interval",
+    "upper": "upper bound of the interval",
+    "residual": "what was removed, in units of its noise",
+}
+DRAWING = ("samples", "antithetic", "sampler", "steps")
+
+
+def beside(path: Path) -> dict[str, Path]:
+    """Where the images beside a mean belong: OUT.std.tif and so on."""
+    stem, ending = re.fullmatch(r"(.*?)((?:\.ome)?\.\w+)", path.name).groups()
+    return {name: path.with_name(f"{stem}.{name}{ending}") for name in BESIDE}
+
+
+class Restorer:
+    """Restores files, one after the other. The model is loaded once, when the first file has been found good."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments, self.warned = arguments, set()
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.once = arguments.one_call  # whether the network is asked once and no samples are drawn
+
+    @cached_property
+    def model(self) -> Model:
+        from ddpm_micro.checkpoint import load_model
+
+        model = load_model(self.arguments.model)
+        self.once |= model.method != "ddpm"
+        return model
+
+    def restore(self, source: Path, target: Path) -> None:
+        """Restore one file and tell its warnings, each kind once; of a file that fails the error alone is told."""
+        with _warnings() as found:
+            self._restore(source, target)
+        for kind in found.keys() - self.warned:
+            print(f"ddpm-micro: {found[kind]}", file=sys.stderr)
+        self.warned |= found.keys()
+
+    def _restore(self, source: Path, target: Path) -> None:
+        """All that is written of it appears together when its planes are done, or not at all."""
+        from tqdm import tqdm
+
+        from ddpm_micro import files
+
+        places, checks = beside(target), {}
+        for path in (target, *places.values()):
+            if path.exists() and path.samefile(source):
+                raise ValueError(f"expected another file for the result, got the input {source}")
+        with files.opened(source) as planes:
+            numbers, about = planes.of_channel(self.arguments.channel)
+            names, remarks = self.plan()
+            for turn in (0, 1):  # the first process makes the files, then the others join
+                if (self.rank > 0) == turn:
+                    paths = [target, *(places[name] for name in names)]
+                    results = files.results_at(paths, about, self.key(source), first=self.rank == 0)
+                self.wait()
+            todo = [number for number in results.todo() if number % self.world == self.rank]
+            shown = self.rank == 0 and sys.stderr.isatty()
+            alone = shown and len(numbers) == 1  # then there is a bar of samples instead of one of planes
+            with results.kept_if_begun():
+                for number in tqdm(todo, desc=source.name, unit="plane", disable=alone or not shown):
+                    plane = planes[numbers[number]]
+                    images = self.estimate(plane, number, progress=alone)
+                    checks[number] = self.residual(plane, images)
+                    results.put(number, *(images[name] for name in ("mean", *names)))
+                self.wait()
+                if self.rank == 0:
+                    results.publish(overwrite=self.arguments.overwrite)
+                    for name in BESIDE.keys() - set(names):
+                        places[name].unlink(missing_ok=True)  # of an earlier result
+        for note in about.notes:
+            self.say(f"ddpm-micro: {source}: {note}", sys.stderr)
+        once = f"the answer of a {self.model.method} network, asked once"
+        what = "one sample" if self.arguments.samples == 1 else f"mean of {self.arguments.samples} samples"
+        self.say(f"{target}: {once if self.once else what}")
+        for line in [*(f"{places[name]}: {BESIDE[name]}" for name in names), *remarks, *self.told(checks)]:
+            self.say(line)
+
+    def plan(self) -> tuple[list[str], list[str]]:
+        """What is written beside the mean, and what is to be said of it; what cannot be had is told before any work."""
+        from ddpm_micro.calibrate import why_no_error
+        from ddpm_micro.restore import draw_settings
+
+        model, names, remarks, interval = self.model, [], [], self.arguments.interval
+        if self.once and interval:
+            raise ValueError("expected samples for --interval, got one answer of the network; leave --one-call out")
+        if not self.once:
+            why = why_no_error(model.calibration, draw_settings(model, **self.options(*DRAWING)))
+            if interval:
+                if why:
+                    raise ValueError(f"no --interval: {why}")
+                model.calibration.factor(interval)
+            if self.arguments.samples > 1:
+                names = ["std"] + ["error"] * (why is None) + ["lower", "upper"] * bool(interval)
+                remarks = [f"note: {why}"] if why else []
+        return names + ["residual"] * self.arguments.residual, remarks
+
+    def options(self, *names: str) -> dict:
+        return {name: getattr(self.arguments, name) for name in names}
+
+    def key(self, source: Path) -> str:
+        """What the result follows from: a run that was stopped goes on only with the same."""
+        others = ("run", "overwrite", "input", "output")  # another computer may have other paths
+        options = {key: value for key, value in vars(self.arguments).items() if key not in others}
+        about = source.stat()
+        return f"{options} {self.model.fingerprint()} {source.name} {about.st_size} {about.st_mtime_ns}"
+
+    def say(self, text: str, file: TextIO | None = None) -> None:
+        if self.rank == 0:
+            print(text, file=file)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            from ddpm_micro.device import processes
+
+            processes().wait_for_everyone()
+
+    def estimate(self, plane: np.ndarray, number: int, *, progress: bool) -> dict[str, np.ndarray]:
+        """The mean and, if samples are drawn, what they tell of its error."""
+        import numpy as np
+
+        from ddpm_micro.restore import restore
+
+        if plane.min() == plane.max():  # nothing to restore
+            self.model.planes(plane)  # but grey levels that no result can hold are refused all the same
+            nothing = np.zeros_like(plane)
+            return {"mean": plane, "lower": plane, "upper": plane, "std": nothing, "error": nothing}
+        if self.once:
+            return {"mean": self.model.posterior_mean(plane, **self.options("seed", "tile"))}
+        options = self.options("seed", "tile", *DRAWING)
+        found = restore(self.model, plane, plane=number, progress=progress, **options)
+        images = {"mean": found.mean, "std": found.std, "error": found.error}
+        if self.arguments.interval:
+            images["lower"], images["upper"] = found.interval(self.arguments.interval)
+        return images
+
+    def residual(self, plane: np.ndarray, images: dict[str, np.ndarray]) -> tuple[float, str] | None:
+        """What the residual check says of a plane; with ``--residual`` it adds the map to the images."""
+        from ddpm_micro.residual import WINDOW, error_map
+
+        check, low, high = self.model.residual_check, plane.astype(float), images["mean"].astype(float)
+        if self.arguments.residual:
+            images["residual"] = error_map(low, high)
+        if check is None or not check.applies or min(plane.shape) < WINDOW:
+            return None
+        scaling = self.model.percentiles.fit(plane)
+        return check.number(scaling.apply(low), scaling.apply(high))
+
+    def told(self, checks: dict[int, tuple[float, str] | None]) -> Iterator[str]:
+        """The residual check of each plane, or of the worst one."""
+        check, known = self.model.residual_check, {plane: found for plane, found in checks.items() if found}
+        if check and not check.applies:
+            yield "residual check: does not apply, since this model's result is sharper than the frame"
+        for plane in known if self.arguments.residual else sorted(known, key=lambda plane: -known[plane][0])[:1]:
+            value, sign = known[plane]
+            alarm = f": ALARM, {sign}" if value > check.threshold else ""
+            yield f"residual check: plane {plane} has {value:.2f}, alarm above {check.threshold:.2f}{alarm}"
+
+
+@contextmanager
+def _warnings() -> Iterator[dict[str, str]]:
+    """Collect the warnings of the package, by kind: the text for the first plane that each concerns."""
+    found: dict[str, str] = {}
+    log, handler = logging.getLogger("ddpm_micro"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.setdefault(record.msg, record.getMessage())
+    log.addHandler(handler)
+    try:
+        yield found
+    finally:
+        log.removeHandler(handler)

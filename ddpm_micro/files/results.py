@@ -1,0 +1,104 @@
+"""Results that take long: TIFF files written plane by plane, which appear together when all planes are there."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ddpm_micro.files.atomic import locked, publish
+from ddpm_micro.files.output import PlaneWriter
+from ddpm_micro.files.planes import Description
+
+STOPPED = "stopped; the same command goes on from here"
+
+
+class Results:
+    """Files of one form that are written plane by plane, appear together, and can be gone on with after a stop.
+
+    Until all planes are there the files lie hidden beside their places, with a list of the planes that are done. A
+    later run with the same ``key`` goes on from them; with another key it begins anew.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Where the files are to appear; the first one last of all, so that where it is the others belong to it.
+    about : Description
+        See `PlaneWriter`.
+    key : str
+        Says what is computed from what.
+    first : bool
+        Whether this process makes the files; the others of one run wait for it and join.
+
+    Raises
+    ------
+    ValueError
+        If another run is writing the same files.
+    """
+
+    def __init__(self, paths: Sequence[Path], about: Description, key: str, *, first: bool = True) -> None:
+        self.paths, planes = list(paths), math.prod(about.shape[:-2])
+        self._hidden = [path.with_name(f".{path.name}.part") for path in paths]
+        self._list = paths[0].with_name(f".{paths[0].name}.done")
+        head = hashlib.sha256(f"{key} {about} {[path.name for path in paths]}".encode()).hexdigest().encode()
+        self._head = len(head)
+        self._lock = locked(self._list, paths[0].name) if first else None
+        known = self._list.read_bytes()
+        resume = known[: len(head)] == head and len(known) == len(head) + planes and self._hidden[0].exists()
+        finished = resume and all(known[len(head) :])  # then some files may have appeared already
+        resume = finished or (resume and all(hidden.exists() for hidden in self._hidden))
+        if first and not resume:
+            self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
+        with self.kept_if_begun(closing=False):
+            self._writers = [
+                PlaneWriter(hidden, about, resume=resume or not first) for hidden in self._hidden if not finished
+            ]
+        if first and not resume:
+            self._list.write_bytes(head + bytes(planes))
+
+    def todo(self) -> list[int]:
+        """Numbers of the planes that are still to be written."""
+        return [number for number, done in enumerate(self._list.read_bytes()[self._head :]) if not done]
+
+    def put(self, number: int, *images: np.ndarray) -> None:
+        """Write a plane of each file; only then it counts as done."""
+        for writer, image in zip(self._writers, images, strict=True):
+            writer.put(number, image)
+        with open(self._list, "r+b") as file:
+            file.seek(self._head + number)
+            file.write(b"\1")
+
+    @contextmanager
+    def kept_if_begun(self, *, closing: bool = True) -> Iterator[None]:
+        """If the block fails before any plane is done, remove what was made; else leave it to be gone on with.
+
+        A ``ValueError`` says that the input is bad. Trying again would not help, so nothing is left then.
+        """
+        try:
+            yield
+        except BaseException as error:
+            begun = self._begun()
+            if isinstance(error, ValueError) or not begun:
+                for path in (*self._hidden, self._list):
+                    path.unlink(missing_ok=True)
+            closing = True
+            if isinstance(error, KeyboardInterrupt) and begun:
+                raise KeyboardInterrupt(STOPPED) from None
+            raise
+        finally:
+            if self._lock and closing:
+                self._lock.close()
+
+    def _begun(self) -> bool:
+        return self._list.exists() and any(self._list.read_bytes()[self._head :])
+
+    def publish(self, *, overwrite: bool) -> None:
+        """Let the files appear. There is never a new one beside an old one."""
+        if self.todo():
+            raise ChildProcessError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
+        publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
+        self._list.unlink()
