@@ -62,6 +62,20 @@ def test_moods_test_is_scipys_and_says_something_of_equal_values() -> None:
     assert np.isnan(suite.mood([float("nan")], [1.0]))
 
 
+def test_holm_raises_p_values_as_in_the_definition() -> None:
+    assert suite.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 * 0.01, 2 * 0.03, never less
+    assert suite.holm([0.5, float("nan"), 0.9]) == pytest.approx([1.0, float("nan"), 1.0], nan_ok=True)
+
+
+def test_a_small_gain_on_every_image_is_seen_in_pairs_and_not_by_medians() -> None:
+    values = np.random.default_rng(0).normal(30, 3, 12)
+    rows = {"ddpm_avg": values, "worse": values - 0.1 - values / 1000, "same": values, "other": values[::-1]}
+    records = [{"method": method, "metric": "psnr", "values": row.tolist()} for method, row in rows.items()]
+    found = {record["method"]: record for record in suite.with_tests(records)}
+    assert found["worse"]["p_wilcoxon"] == pytest.approx(3 * 2 / 2**12) and found["worse"]["p_mood"] == 1.0
+    assert found["same"]["p_wilcoxon"] == 1.0 and found["other"]["p_wilcoxon"] > 0.5
+
+
 def test_from_nothing_to_the_files(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(suite.simulate, "NAMES", ("synapses",))
     seeds = {"train": 0, "val": 1, "test": 2}

@@ -5,7 +5,7 @@
 trains the rivals that are missing under ``book/experiments/rivals`` and writes two files to ``book/results``.
 
 - ``benchmark.json`` is a list of records (see `ddpm_micro.evaluate.summarise`). Every method except ``ddpm_avg`` has
-  ``p_mood`` too, the p value of Mood's median test against ``ddpm_avg``. The methods ``ddpm_pair`` and ``ddpm_pairs``
+  ``p_mood`` and ``p_wilcoxon`` too, see `with_tests`. The methods ``ddpm_pair`` and ``ddpm_pairs``
   are the mean of two and of `PAIRED` antithetic samples (see `ddpm_micro.restore.restore`).
 - ``averaging.json`` holds records {set, k, metric, mean, stderr}, and for each set one record {set, B, V, V_over_B,
   correlation, coverage_50, coverage_90, coverage_95}. B and V are in units of the squared data range; the correlation
@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from common import RESULTS, RIVALS, processes, save
-from scipy.stats import median_test
+from scipy.stats import median_test, wilcoxon
 from tqdm.auto import tqdm
 
 from ddpm_micro import evaluate, metrics, simulate
@@ -188,13 +188,41 @@ def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:
     return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **means}]
 
 
-def with_tests(records: list[evaluate.Record]) -> list[evaluate.Record]:
-    """Add to each record the p value of Mood's median test of its values against those of ``ddpm_avg``."""
-    best = {record["metric"]: record["values"] for record in records if record["method"] == "ddpm_avg"}
-    for record in records:
-        if record["method"] != "ddpm_avg":
-            record["p_mood"] = mood(record["values"], best[record["metric"]])
+def with_tests(records: list[evaluate.Record], reference: str = "ddpm_avg") -> list[evaluate.Record]:
+    """Add to each record the p values of two tests of its values against those of the reference.
+
+    ``p_mood`` is of Mood's median test, which the article uses. ``p_wilcoxon`` is of Wilcoxon's signed-rank test of the
+    differences image by image, corrected after Holm for the number of methods under the same measure.
+    """
+    for metric in dict.fromkeys(record["metric"] for record in records):
+        table = {record["method"]: record for record in records if record["metric"] == metric}
+        ours = table.pop(reference)["values"]
+        for record in table.values():
+            record["p_mood"] = mood(record["values"], ours)
+        for record, p in zip(table.values(), holm([paired(record["values"], ours) for record in table.values()])):
+            record["p_wilcoxon"] = p
     return records
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> float:
+    """p value of Wilcoxon's signed-rank test; nan where fewer than two images have a value for both."""
+    difference = np.subtract(first, second)
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < 2:
+        return float("nan")
+    return float(wilcoxon(difference).pvalue) if difference.any() else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values of several tests, so raised that the chance of any false alarm stays what p says (Holm 1979).
+
+    The smallest is multiplied by the number of tests, the next by one less, and so on; the order is kept.
+    """
+    p = np.array(p_values)
+    order = np.argsort(p)  # nan comes last
+    known = np.isfinite(p).sum()
+    p[order[:known]] = np.minimum(np.maximum.accumulate(p[order[:known]] * np.arange(known, 0, -1)), 1)
+    return p.tolist()
 
 
 def mood(first: Iterable[float], second: Iterable[float]) -> float:
