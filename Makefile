@@ -15,19 +15,22 @@ export QUIET_KERNELS := get_config().IPKernelApp.log_level = "ERROR"
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help test book lab clean
+.PHONY: help test style book lab clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter for a new .venv; ARGS=... is handed on, e.g. make test ARGS='-k schedule'"
 
-test: $(VENV)/.has-test $(VENV)/.has-colab book  ## build the book, check the style, then run all tests
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+test: $(VENV)/.has-test $(VENV)/.has-colab style book  ## check the style, build the book, then run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+style: $(VENV)/.has-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
 book: $(VENV)/.has-book  ## run all chapters and build the book, for a browser without a connection
+	@$(BIN)/python book/_ext/chapters.py
 	$(BIN)/jupyter-book build . --config book/_config.yml --toc book/_toc.yml --path-output book -W --keep-going --quiet
 	@echo "the book: book/_build/html/index.html"
 

@@ -13,19 +13,19 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MODE = "frames"  # see ddpm_micro.teach.slider
 
 
-def fingerprint() -> str:
-    """A name for what a chapter's outputs depend on besides its cells: the package with its weights, and the mode."""
+def cache_folder() -> Path:
+    """Where outputs are kept, by what they depend on besides a chapter's cells: package, weights, results and mode."""
     digest = hashlib.sha256(MODE.encode())
-    for file in sorted((ROOT / "ddpm_micro").rglob("*")):
+    for file in sorted([*(ROOT / "ddpm_micro").rglob("*"), *(ROOT / "book" / "results").glob("*.json")]):
         if file.is_file() and "__pycache__" not in file.parts:
             digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
-    return f"{MODE}-{digest.hexdigest()[:16]}"
+    return ROOT / "book" / "_build" / ".jupyter_cache" / f"{MODE}-{digest.hexdigest()[:16]}"
 
 
 def configure(app: Sphinx, config: Config) -> None:
     os.environ["DDPM_MICRO_SLIDERS"] = MODE  # the kernels inherit it
     # The cache of its own accord looks at a notebook's cells alone.
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / fingerprint())
+    config.nb_execution_cache_path = str(cache_folder())
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
