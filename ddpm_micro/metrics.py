@@ -25,8 +25,8 @@ from ddpm_micro.arguments import of_a_pair, real_array
 from ddpm_micro.resolution import FRC, frc, power_spectrum, resolution, resolution_ratio, spectral_fidelity
 
 __all__ = [
-    "FRC", "SpreadSkill", "averaging_bound", "coverage", "frc", "mae", "ms_ssim", "mse_of_mean", "nrmse", "pearson",
-    "power_spectrum", "psnr", "resolution", "resolution_ratio", "spectral_fidelity", "spread_skill", "ssim",
+    "FRC", "SpreadSkill", "coverage", "frc", "mae", "ms_ssim", "nrmse", "pearson", "power_spectrum", "psnr",
+    "resolution", "resolution_ratio", "spectral_fidelity", "spread_skill", "ssim",
 ]  # fmt: skip
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest to coarsest scale, Wang 2003
@@ -55,10 +55,9 @@ def mae(truth: ArrayLike, image: ArrayLike) -> float:
 
 @of_a_pair()
 def nrmse(truth: ArrayLike, image: ArrayLike) -> float:
-    """Root mean squared error over the mean of the truth, the normalisation of arXiv 2409.12078.
+    """Root mean squared error over the mean of the truth (arXiv 2409.12078), whose zero has to mean no light.
 
-    Zero has to mean no light. nan when the mean of the truth is not above 0, as it may be after subtracting a
-    background.
+    nan when that mean is not above 0, as it may be after subtracting a background.
     """
     mean = truth.mean()
     return np.sqrt(((image - truth) ** 2).mean()) / mean if mean > 0 else np.nan
@@ -80,8 +79,7 @@ def psnr(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     >>> round(psnr([[0, 0]], [[10, 10]], data_range=100), 6)
     20.0
     """
-    mse = np.mean((image - truth) ** 2)
-    return 10 * np.log10(data_range**2 / mse)
+    return 10 * np.log10(data_range**2 / np.mean((image - truth) ** 2))
 
 
 @of_a_pair(min_side=SSIM_TAPS)
@@ -92,7 +90,7 @@ def ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
 
 
 @of_a_pair(min_side=SSIM_TAPS)
-def ms_ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float, levels: int | None = None) -> float:
+def ms_ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     """Multi-scale structural similarity (Wang et al. 2003, doi 10.1109/ACSSC.2003.1292216), in [0, 1].
 
         MS-SSIM = (l cs)_M^w_M  prod_{j < M} cs_j^w_j,   w = 0.0448, 0.2856, 0.3001, 0.2363, 0.1333
@@ -100,27 +98,18 @@ def ms_ssim(truth: ArrayLike, image: ArrayLike, *, data_range: float, levels: in
     cs is the mean contrast-structure term of SSIM, l cs at the coarsest scale the mean SSIM; both are set to 0 where
     negative. Each scale is the one before after 2 x 2 means (an odd last row or column is dropped).
 
-    ``levels`` is the number of scales, by default as many as fit. The 11-tap window must fit into the coarsest, so the
-    five of the publication need 176 px; smaller images get 4 from 88 px, 3 from 44, 2 from 22, 1 from 11, with weights
-    scaled to sum to 1. Scores of different numbers of scales do not compare.
+    The 11-tap window must fit into the coarsest scale, so the five scales of the publication need 176 px; smaller
+    images get 4 from 88 px, 3 from 44, 2 from 22, 1 from 11, with weights scaled to sum to 1. Scores of different
+    numbers of scales do not compare.
     """
-    short, most = min(truth.shape), len(MS_SSIM_WEIGHTS)
-    fitting = max(n for n in range(1, most + 1) if short >> (n - 1) >= SSIM_TAPS)
-    levels = fitting if levels is None else levels
-    if levels not in range(1, most + 1):
-        raise ValueError(f"levels: expected a whole number from 1 to {most}, got {levels!r}; leave it out to choose")
-    if levels > fitting:
-        raise ValueError(
-            f"levels: expected at most {fitting} for a side of {short} px, got {levels} (needs "
-            f"{SSIM_TAPS << (levels - 1)} px); leave levels out or use larger patches"
-        )
-    weights = np.array(MS_SSIM_WEIGHTS[:levels])
-    if levels < most:  # all five stay as published, where they sum to 1.0001
+    fitting = sum(min(truth.shape) >> scale >= SSIM_TAPS for scale in range(len(MS_SSIM_WEIGHTS)))
+    weights = np.array(MS_SSIM_WEIGHTS[:fitting])
+    if fitting < len(MS_SSIM_WEIGHTS):  # all five stay as published, where they sum to 1.0001
         weights /= weights.sum()
     result = 1.0
     for scale, weight in enumerate(weights, start=1):
         similarity, contrast_structure = _ssim_terms(truth, image, data_range)
-        result *= max(similarity if scale == levels else contrast_structure, 0.0) ** weight
+        result *= max(similarity if scale == fitting else contrast_structure, 0.0) ** weight
         truth, image = _halve(truth), _halve(image)
     return min(result, 1.0)  # rounding may leave 1 + 1e-16
 
@@ -145,22 +134,6 @@ def _halve(image: np.ndarray) -> np.ndarray:
     """(H, W) -> (H // 2, W // 2), means of 2 x 2 pixels."""
     height, width = (side // 2 for side in image.shape)
     return image[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
-
-
-def mse_of_mean(b: float, v: float, k: ArrayLike) -> np.ndarray:
-    """B + V/K, the mean squared error of the mean of ``k`` samples, an int >= 1 or an array of them.
-
-    >>> mse_of_mean(1.0, 1.0, np.array([1, 2, 4]))
-    array([2.  , 1.5 , 1.25])
-    """
-    if not (np.asarray(k) >= 1).all():
-        raise ValueError(f"k: expected at least 1 sample, got {k!r}; count samples from 1")
-    return b + v / k
-
-
-def averaging_bound(k: float) -> float:
-    """Gain in dB of the mean of k exact samples over one: their errors are MMSE (1 + 1/k) and 2 MMSE."""
-    return 10 * np.log10(2 * k / (k + 1))
 
 
 def spread_skill(truth: ArrayLike, samples: ArrayLike) -> SpreadSkill:

@@ -74,13 +74,10 @@ def spectral_fidelity(truth: ArrayLike, image: ArrayLike) -> float:
 
         fidelity = 1/M sum_k exp(-|ln((Q_k + e) / (P_k + e))|), that is, the mean of the smaller over the larger.
 
-    Every band counts alike, and missing power costs as much as power added by the same factor. The measure knows no
-    positions: it is the 'perception' axis beside a distortion such as `psnr`. A posterior mean loses high-frequency
-    power and falls well below 1; a good posterior sample does not. Power that the truth owes to its own noise counts
-    like any other.
-
-    It is 1 when the spectra are equal and 1/c^2 for ``c * truth``, c >= 1. Two unrelated draws of one spectrum score
-    about 0.90 at 128 px and 0.94 at 256 px, by chance alone. A constant truth gives nan.
+    It is 1 when the spectra are equal and 1/c^2 for ``c * truth``, c >= 1. The measure knows no positions: it is the
+    'perception' axis beside a distortion such as `psnr`. A posterior mean loses high-frequency power and falls well
+    below 1; a good posterior sample does not. Power that the truth owes to its own noise counts like any other. Two
+    unrelated draws of one spectrum score about 0.90 at 128 px and 0.94 at 256 px. A constant truth gives nan.
     """
     if np.ptp(truth) == 0:
         return np.nan
@@ -159,8 +156,8 @@ def frc(first: ArrayLike, second: ArrayLike, *, pixel_size_nm: float) -> FRC:
     after subtraction of the means and tapering of the edges. Signal of power S under noise of power N in each image
     gives S / (S + N). Anything the two share counts as signal: fixed-pattern noise, a shared model's inventions.
 
-    The resolution is inf when the curve starts below 1/7 (nothing in common), and 2 px, the finest period the pixels
-    hold, when it never falls below. A ring without power in one of the images has correlation 0.
+    The resolution is inf when the curve starts below 1/7 (nothing in common), and the period of the last ring, 2 px for
+    even sides, when it never falls below. A ring without power in one of the images has correlation 0.
 
     Nieuwenhuizen et al., Nature Methods 10 (2013) 557, doi 10.1038/nmeth.2448.
     """
@@ -174,13 +171,11 @@ def frc(first: ArrayLike, second: ArrayLike, *, pixel_size_nm: float) -> FRC:
     correlation = np.divide(cross, norm, out=np.zeros_like(norm), where=norm > 0)[1:].clip(-1, 1)
     frequency = np.arange(1, count.size) / (min(first.shape) * pixel_size_nm)
     crossing = _crossing(frequency, correlation, 1.0 * count[1:])
-    if crossing == 0:
-        return FRC(frequency, correlation, float("inf"))
-    return FRC(frequency, correlation, 2 * pixel_size_nm if crossing is None else float(1 / crossing))
+    return FRC(frequency, correlation, float(1 / crossing) if crossing else float("inf"))
 
 
-def _crossing(frequency: np.ndarray, correlation: np.ndarray, count: np.ndarray) -> float | None:
-    """Frequency at which the correlation falls below 1/7 for good: 0 if it starts there, None if it never does.
+def _crossing(frequency: np.ndarray, correlation: np.ndarray, count: np.ndarray) -> float:
+    """Frequency at which the correlation falls below 1/7 for good: 0 if it starts there, the last if it never does.
 
     The curve is averaged over 3 rings, weighted by their coefficients, and has to stay below for 3 rings: a single
     low ring has too few coefficients to be trusted. Between rings it is interpolated linearly.
@@ -189,8 +184,8 @@ def _crossing(frequency: np.ndarray, correlation: np.ndarray, count: np.ndarray)
     smooth = weighted / weight
     below = smooth < FRC_THRESHOLD
     lasting = np.flatnonzero(below[:-2] & below[1:-1] & below[2:])
-    if lasting.size == 0:
-        return None
+    if not lasting.size:
+        return frequency[-1]
     k = lasting[0]
     if k == 0:
         return 0.0

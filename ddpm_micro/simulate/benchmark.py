@@ -16,19 +16,15 @@ from ddpm_micro.simulate.specimens import microtubules, mitochondria, synapses, 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images of the same specimens, taken twice.
+    """Images of the same specimens, taken twice; ``len`` is their number n.
 
-    Attributes
-    ----------
-    low, high : ndarray, shape (n, size, size), float32, grey levels of the low camera
-        ``high`` is put on the scale of ``low``: where the optics are the same, ``low`` scatters around ``high``, but
-        for pixels near saturation (see `expose`).
-    pixel_size_nm : ndarray, shape (n,), nm
+    ``high`` is put on the scale of ``low``: where the optics are the same, ``low`` scatters around ``high``, except
+    near saturation (see `expose`).
     """
 
-    low: np.ndarray
-    high: np.ndarray
-    pixel_size_nm: np.ndarray
+    low: np.ndarray  # (n, size, size), float32, grey levels
+    high: np.ndarray  # (n, size, size), float32, grey levels of the low camera
+    pixel_size_nm: np.ndarray  # (n,), nm
 
     def __len__(self) -> int:
         return len(self.low)
@@ -36,48 +32,23 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One way of taking an image.
+    """One way of taking an image."""
 
-    Attributes
-    ----------
-    fwhm_nm : float, nm
-        Full width at half maximum of the PSF in focus.
-    camera : Camera
-    dose : float
-        Light relative to the low-quality image.
-    frames : int
-        Frames that are averaged.
-    """
-
-    fwhm_nm: float
+    fwhm_nm: float  # nm, full width at half maximum of the PSF in focus
     camera: Camera
-    dose: float = 1.0
-    frames: int = 1
+    dose: float = 1.0  # light relative to the low-quality image
+    frames: int = 1  # frames that are averaged
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A specimen and the two ways it is imaged.
+    """A specimen and the two ways it is imaged."""
 
-    Attributes
-    ----------
-    specimen : callable
-        ``(rng, extent_nm) -> Emitters``.
-    pixel_size_nm : float, nm
-    photons : float
-        Expected photo-electrons of the low image where the specimen is brightest (99.5th percentile).
-    background : float
-        Stray light as a fraction of ``photons``.
-    rayleigh_nm : float, nm
-        Depth of focus, see `render`.
-    low, high : Acquisition
-    """
-
-    specimen: Callable[[np.random.Generator, float], Emitters]
-    pixel_size_nm: float
-    photons: float
-    background: float
-    rayleigh_nm: float
+    specimen: Callable[[np.random.Generator, float], Emitters]  # (rng, extent_nm) -> emitters
+    pixel_size_nm: float  # nm
+    photons: float  # expected photo-electrons of the low image where the specimen is brightest (99.5th percentile)
+    background: float  # stray light as a fraction of ``photons``
+    rayleigh_nm: float  # nm, depth of focus, see `render`
     low: Acquisition
     high: Acquisition
 
@@ -139,8 +110,8 @@ def make_pairs(name: str, n: int, *, size: int = 128, seed: int) -> Pairs:
     name : str
         One of `NAMES`, or ``"mixture"``: all four worlds in turn with randomised optics, light and camera, where
         high is the mean of 200 frames through the same optics. That is what the generalist model trains on.
-    n : int, >= 1
-    size : int, pixels
+    n, size : int, >= 1
+        Number of pairs, and side of an image in pixels.
     seed : int, >= 0
         Pair i depends on ``(name, seed, i)`` alone: a longer series begins with the shorter one.
 
@@ -174,11 +145,7 @@ def split(name: str, part: str) -> Pairs:
     """The fixed train, val or test pairs of a set: 1024, 64 and 64 of 128 x 128 pixels, of the mixture twice as many.
 
     The parts use seeds of their own, so no specimen is in two of them or in anything that `make_pairs` draws.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name or part.
+    ValueError for an unknown name or part.
     """
     if part not in _SPLITS:
         raise ValueError(f"unknown part {part!r}; expected one of {', '.join(_SPLITS)}")
@@ -198,28 +165,19 @@ def randomised(name: str, rng: np.random.Generator) -> Experiment:
     def between(lowest: float, highest: float) -> float:
         return float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
 
-    shapes: dict[str, dict[str, float]] = {
-        "microtubules": {
-            "filaments_per_um2": 1.1 * between(0.3, 1.5),
-            "persistence_nm": between(4e3, 4e4),
-            "alignment": rng.uniform(0, 1),
-        },
-        "mitochondria": {
-            "tubes_per_um2": 0.7 * between(0.3, 1.5),
-            "radius_nm": between(100, 350),
-            "cristae": 0.15,
-        },
-        "synapses": {
-            "puncta_per_um2": 0.9 * between(0.2, 3),
-            "neuropil": between(0.05, 2),
-            "cluster_nm": 110.0,
-            "depth_nm": 350.0,
-        },
-        "zebrafish": {
-            "cell_nm": between(4e3, 12e3),
-            "haze": rng.uniform(0, 0.8),
-            "nuclei": float(rng.choice([0.0, 0.3, 3.0])),
-        },
+    # All are drawn, whichever is wanted, so that optics and camera follow from the same random numbers.
+    shapes = {
+        "microtubules": partial(
+            microtubules,
+            filaments_per_um2=1.1 * between(0.3, 1.5),
+            persistence_nm=between(4e3, 4e4),
+            alignment=rng.random(),
+        ),
+        "mitochondria": partial(mitochondria, tubes_per_um2=0.7 * between(0.3, 1.5), radius_nm=between(100, 350)),
+        "synapses": partial(synapses, puncta_per_um2=0.9 * between(0.2, 3), neuropil=between(0.05, 2)),
+        "zebrafish": partial(
+            zebrafish, cell_nm=between(4e3, 12e3), haze=rng.uniform(0, 0.8), nuclei=rng.choice([0.0, 0.3, 3.0])
+        ),
     }
     pixel_size_nm = base.pixel_size_nm * between(0.4, 2.0)
     photons = between(4, 150)
@@ -238,7 +196,6 @@ def randomised(name: str, rng: np.random.Generator) -> Experiment:
     )
     once = Acquisition(pixel_size_nm * between(1.8, 9), camera)
     return Experiment(
-        lambda r, extent_nm: base.specimen(r, extent_nm, **shapes[name]),
-        pixel_size_nm, photons, background=rng.choice([0.0, 0.5]) * rng.random() + 0.02,
+        shapes[name], pixel_size_nm, photons, background=rng.choice([0.0, 0.5]) * rng.random() + 0.02,
         rayleigh_nm=base.rayleigh_nm * between(0.7, 3), low=once, high=replace(once, frames=200),
     )  # fmt: skip

@@ -11,20 +11,15 @@ MARGIN = 0.1  # of the extent, on every side: light from just outside the field 
 
 @dataclass(frozen=True)
 class Emitters:
-    """Point sources of light.
+    """Point sources of light; each attribute is an array of shape (n,) in float64.
 
-    Attributes
-    ----------
-    x, y, z : ndarray, shape (n,), float64, nm
-        Positions; the field of view spans ``0..extent_nm`` in x (columns) and y (rows), z = 0 is the focal plane.
-    brightness : ndarray, shape (n,), float64, >= 0
-        Relative light output of each source.
+    The field of view spans ``0..extent_nm`` in x (columns) and y (rows); z = 0 is the focal plane.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
-    brightness: np.ndarray
+    x: np.ndarray  # nm
+    y: np.ndarray  # nm
+    z: np.ndarray  # nm
+    brightness: np.ndarray  # >= 0, relative light output
 
 
 def join(*parts: Emitters) -> Emitters:
@@ -33,30 +28,30 @@ def join(*parts: Emitters) -> Emitters:
     return Emitters(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
 
 
+def anywhere(rng: np.random.Generator, extent_nm: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Positions in nm, uniform over the field of view with its margins."""
+    return rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, shape)
+
+
+def area_um2(extent_nm: float) -> float:
+    """Area of the field of view with its margins, in square micrometres."""
+    return (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2
+
+
 def dust(rng: np.random.Generator, extent_nm: float, *, per_um2: float, brightness: float) -> Emitters:
     """Free dye: single spots anywhere, of exponentially distributed light with the mean ``brightness``."""
-    n = rng.poisson(per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)
-    x, y = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, n))
+    n = rng.poisson(per_um2 * area_um2(extent_nm))
+    x, y = anywhere(rng, extent_nm, (2, n))
     return Emitters(x, y, rng.normal(0, 300, n), rng.exponential(brightness, n))
 
 
 def worm_like_headings(
     rng: np.random.Generator, shape: tuple[int, ...], step_nm: float, persistence_nm: float
 ) -> np.ndarray:
-    """Headings along planar worm-like chains, relative to the one in the middle of each chain.
+    """Headings along planar worm-like chains in radians, relative to the heading in the middle of each chain.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    shape : tuple of int
-        The last axis runs along a chain.
-    step_nm, persistence_nm : float, nm
-        Length of one step, and the persistence length P. Every step turns by a normal angle of variance
-        ``step / P``, so in the plane tangents a length s apart have ``<cos> = exp(-s / (2 P))``.
-
-    Returns
-    -------
-    ndarray of that shape, float64, radians
+    The last axis of ``shape`` runs along a chain. Every step turns by a normal angle of variance
+    ``step_nm / persistence_nm``, so tangents a length s apart have ``<cos> = exp(-s / (2 persistence_nm))``.
     """
     turns = rng.normal(0, np.sqrt(step_nm / persistence_nm), shape)
     return centred(np.cumsum(turns, axis=-1))

@@ -18,33 +18,18 @@ DEPTHS = np.array([0.0, 0.8, 1.8, 4.0])  # Rayleigh lengths: emitters are moved 
 
 @dataclass(frozen=True)
 class Camera:
-    """A detector and its digitiser.
+    """A detector and its digitiser. ValueError for a value outside its range."""
 
-    Attributes
-    ----------
-    gain : float, > 0
-        Grey levels per photo-electron.
-    offset : float, grey levels
-        Reading without light.
-    read_noise : float, >= 0, photo-electrons
-        Standard deviation of the electronics' noise.
-    bits : int
-        Depth of the ADC; readings saturate at ``2**bits - 1``.
-    smoothing_px : float, >= 0, pixels
-        Standard deviation of the blur that resampling or demosaicing leaves in a frame. It correlates the
-        noise of neighbouring pixels, as in many real wide-field images.
-    blotch_noise, blotch_px : float, >= 0, photo-electrons; float, > 0, pixels
-        Standard deviation of noise that is correlated further, over ``blotch_px``: what a colour camera's own
-        processing leaves, for example.
-    """
-
-    gain: float = 1.0
-    offset: float = 0.0
-    read_noise: float = 0.0
-    bits: int = 16
+    gain: float = 1.0  # > 0, grey levels per photo-electron
+    offset: float = 0.0  # grey levels read without light
+    read_noise: float = 0.0  # >= 0, photo-electrons, standard deviation of the electronics' noise
+    bits: int = 16  # 1..32, depth of the ADC: readings saturate at ``2**bits - 1``
+    # Blur that resampling or demosaicing leaves in a frame, >= 0 px (standard deviation). It correlates the noise of
+    # neighbouring pixels, as in many real wide-field images.
     smoothing_px: float = 0.0
-    blotch_noise: float = 0.0
-    blotch_px: float = 2.0
+    # Noise that is correlated further, as a colour camera's own processing leaves it.
+    blotch_noise: float = 0.0  # >= 0, photo-electrons, standard deviation
+    blotch_px: float = 2.0  # > 0, px, width of the blotches
 
     def __post_init__(self) -> None:
         if min(self.gain, self.blotch_px) <= 0 or min(self.read_noise, self.smoothing_px, self.blotch_noise) < 0:
@@ -56,25 +41,11 @@ class Camera:
 def render(
     emitters: Emitters, size: int, *, pixel_size_nm: float, fwhm_nm: float, rayleigh_nm: float = 600.0
 ) -> np.ndarray:
-    """Light that reaches each pixel through a Gaussian point spread function.
+    """Light that reaches each pixel through a Gaussian point spread function, (size, size) in float64.
 
-    Parameters
-    ----------
-    emitters : Emitters
-    size : int, pixels
-        The image is ``size`` x ``size``; pixel (i, j) covers y = i..i+1 and x = j..j+1 pixel widths.
-    pixel_size_nm, fwhm_nm : float, nm
-        Width of a pixel, and of the PSF in focus at half its maximum.
-    rayleigh_nm : float, nm
-        Distance from focus at which the PSF is sqrt(2) times as wide (a Gaussian beam's Rayleigh length).
+    Pixel (i, j) covers y = i..i+1 and x = j..j+1 pixel widths; the PSF keeps each emitter's total. ``fwhm_nm`` is the
+    PSF's full width at half maximum in focus, and at ``rayleigh_nm`` from focus the PSF is sqrt(2) times as wide.
 
-    Returns
-    -------
-    ndarray, shape (size, size), float64
-        Summed brightness per pixel; the PSF keeps each emitter's total.
-
-    Notes
-    -----
     For speed an emitter is moved to the middle of its bin, half a pixel wide, and to the nearest of a few focal
     planes. So one spot is up to a quarter of a pixel off; over many emitters the shifts average out, and the
     PSF is narrowed by just what they widen it.
@@ -125,21 +96,14 @@ def average_frames(sd: float, n: int) -> float:
 
 
 def expose(photons: np.ndarray, camera: Camera, rng: np.random.Generator, *, frames: int = 1) -> np.ndarray:
-    """Mean of ``frames`` camera frames.
+    """Mean of ``frames`` >= 1 camera frames, float32, in grey levels.
 
-    Parameters
-    ----------
-    photons : ndarray, >= 0
-        Expected photo-electrons per pixel and frame.
-    frames : int, >= 1
-        Frames averaged. Sums of Poisson variables are Poisson, so the mean is drawn in one go, and saturates as a
-        whole: a bright pixel of which single frames would saturate comes out a little brighter than their mean.
+    ``photons`` >= 0 is the expected number of photo-electrons per pixel and frame. The result is
+    ``gain * (Poisson(photons) + read noise) + offset``, rounded to the ADC's steps and saturated; in photo-electrons a
+    single frame has mean ``photons`` and variance ``photons + read_noise**2``.
 
-    Returns
-    -------
-    ndarray, float32, grey levels
-        ``gain * (Poisson(photons) + read noise) + offset``, rounded to the ADC's steps and saturated. In
-        photo-electrons a single frame has mean ``photons`` and variance ``photons + read_noise**2``.
+    Sums of Poisson variables are Poisson, so the mean is drawn in one go, and saturates as a whole: a bright pixel of
+    which single frames would saturate comes out a little brighter than their mean.
     """
     if frames < 1:
         raise ValueError(f"expected frames >= 1, got {frames}")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import Voronoi
 
-from ddpm_micro.simulate.emitters import MARGIN, Emitters, centred, dust, join, worm_like_headings
+from ddpm_micro.simulate.emitters import MARGIN, Emitters, anywhere, area_um2, centred, dust, join, worm_like_headings
 
 
 def microtubules(
@@ -28,9 +28,10 @@ def microtubules(
     ``alignment`` in [0, 1] draws the filaments towards one common direction.
     """
     step = 10.0
-    count = 2 + rng.poisson(filaments_per_um2 * (extent_nm / 1000) ** 2 * _half_lengths(extent_nm))
+    # Filaments are about as long as the field is wide: their number grows with its side, not with its area.
+    count = 2 + rng.poisson(filaments_per_um2 * (extent_nm / 1000) ** 2 * min(1.0, 3200 / extent_nm))
     arc = np.arange(-0.9 * extent_nm, 0.9 * extent_nm, step)
-    start = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count, 1))
+    start = anywhere(rng, extent_nm, (2, count, 1))
     direction = rng.uniform(0, np.pi) + (1 - alignment) * rng.uniform(-np.pi / 2, np.pi / 2, (count, 1))
     heading = direction + worm_like_headings(rng, (count, arc.size), step, persistence_nm)
     x = centred(np.cumsum(np.cos(heading), axis=1)) * step + start[0]
@@ -60,7 +61,7 @@ def mitochondria(
     A point on a tube of radius R at angle phi lies R cos(phi) beside the centre line in projection and
     R sin(phi) above or below the focal plane, which is why the rims look bright.
     """
-    count = 2 + rng.poisson(tubes_per_um2 * (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2)
+    count = 2 + rng.poisson(tubes_per_um2 * area_um2(extent_nm))
     parts = []
     for line_x, line_y, heading in branching_lines(rng, extent_nm, count, persistence_nm=persistence_nm):
         radius = radius_nm * rng.uniform(0.7, 1.3) * (1 + 0.12 * np.sin(np.cumsum(rng.normal(0, 0.25, line_x.size))))
@@ -91,7 +92,7 @@ def branching_lines(
             origin = parent_x[at], parent_y[at]
             direction = parent_heading[at] + rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
         else:
-            origin = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, 2)
+            origin = anywhere(rng, extent_nm, (2,))
             direction = rng.uniform(0, 2 * np.pi)
         heading = direction + worm_like_headings(rng, (steps,), step_nm, persistence_nm)
         x, y = origin[0] + step_nm * np.cumsum(np.cos(heading)), origin[1] + step_nm * np.cumsum(np.sin(heading))
@@ -113,9 +114,9 @@ def synapses(
     ``cluster_nm`` is the median standard deviation of a punctum, ``depth_nm`` that of its distance from focus;
     ``neuropil`` is the light of the background tissue as a fraction of the puncta's.
     """
-    area = (extent_nm * (1 + 2 * MARGIN) / 1000) ** 2
+    area = area_um2(extent_nm)
     count = 3 + rng.poisson(puncta_per_um2 * area)
-    centre = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, count))
+    centre = anywhere(rng, extent_nm, (2, count))
     radius = np.clip(rng.lognormal(np.log(cluster_nm), 0.5, count), 30, 500)  # nm, standard deviation of a cluster
     light = rng.lognormal(0, 0.6, count) * (radius / cluster_nm) ** 1.5
     dyes = 150
@@ -128,7 +129,7 @@ def synapses(
     puncta = Emitters(x.ravel(), y.ravel(), z.ravel(), np.repeat(light / dyes, dyes))
 
     n = int(140 * area)
-    position = rng.uniform(-MARGIN * extent_nm, (1 + MARGIN) * extent_nm, (2, n))
+    position = anywhere(rng, extent_nm, (2, n))
     texture = gaussian_filter(rng.normal(0, 1, (24, 24)), 1.2, mode="wrap")
     local = map_coordinates(texture, 23 * (position / extent_nm + MARGIN) / (1 + 2 * MARGIN), order=1, mode="nearest")
     shade = np.exp(1.2 * local / texture.std())  # cell bodies and fibres leave dark holes in the tissue
@@ -137,12 +138,7 @@ def synapses(
 
 
 def zebrafish(
-    rng: np.random.Generator,
-    extent_nm: float,
-    *,
-    cell_nm: float = 6_500.0,
-    haze: float = 0.5,
-    nuclei: float = 0.0,
+    rng: np.random.Generator, extent_nm: float, *, cell_nm: float = 6_500.0, haze: float = 0.5, nuclei: float = 0.0
 ) -> Emitters:
     """A mosaic of cell membranes with out-of-focus layers above and below.
 
@@ -200,8 +196,3 @@ def _nuclei(rng: np.random.Generator, sites: np.ndarray, cell: float, dyes: int)
     patchy = gaussian_filter(rng.normal(0, 1, (64, 64)), 1.0, mode="wrap")
     grain = np.exp(patchy[tuple((filling // (cell / 12)).astype(int) % 64)] * 2.0)
     return filling, rng.gamma(3, 1 / 3, len(sites))[which] * grain
-
-
-def _half_lengths(extent_nm: float) -> float:
-    """Filaments are about as long as the field is wide: their number grows with its side, not with its area."""
-    return min(1.0, 3200 / extent_nm)

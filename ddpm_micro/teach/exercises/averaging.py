@@ -23,6 +23,11 @@ def _samples_inputs() -> list[tuple]:
     return [([20 * image + rng.normal(5, 1, image.shape) for image in shape],), (others,)]
 
 
+def averaging_bound(k: float) -> float:
+    """Gain in dB of the mean of k exact samples over one: their errors are MMSE (1 + 1/k) and 2 MMSE."""
+    return 10 * np.log10(2 * k / (k + 1))
+
+
 def spread_skill(truth: np.ndarray, samples: np.ndarray) -> float:
     """V/B, 1 for an exact posterior."""
     b, v = metrics.bias_and_variance(truth, samples)
@@ -115,16 +120,16 @@ EXERCISES = {
         _spread_picture,
     ),
     "averaging_bound": Exercise(
-        metrics.averaging_bound,
+        averaging_bound,
         lambda: [(15,), (4,)],
         {
             "camera frames": (
                 lambda k: 10 * np.log10(k),
                 "This is the gain of k camera frames, which differ in noise alone; samples differ in what is unknown.",
             ),
-            "upside down": (lambda k: -metrics.averaging_bound(k), "The sign is wrong: a smaller error is a gain."),
+            "upside down": (lambda k: -averaging_bound(k), "The sign is wrong: a smaller error is a gain."),
             "20 for 10": (
-                lambda k: 2 * metrics.averaging_bound(k),
+                lambda k: 2 * averaging_bound(k),
                 "A factor 20 is for amplitudes; squared errors take 10.",
             ),
             "natural logarithm": (
