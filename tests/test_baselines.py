@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ddpm_micro.baselines import best_gaussian, best_strength, filters, richardson_lucy
+from ddpm_micro.baselines import best_gaussian
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.restore import restore
 from ddpm_micro.simulate import make_pairs
 from ddpm_micro.simulate.benchmark import BENCHMARKS
+from ddpm_micro.teach.rivals import best_strength, filters, richardson_lucy
 from ddpm_micro.train import PairedPatches, TrainConfig, fit
 from ddpm_micro.unet import UNetConfig
 

@@ -24,9 +24,9 @@ import numpy as np
 from common import IMAGES, RUNS, TITLES, markdown, processes, renew_table, save
 
 from ddpm_micro import checkpoint, datasets, evaluate, restore, train
-from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.model import Model
+from ddpm_micro.teach.rivals import best_strength, filters
 
 PICTURE, RUNS = IMAGES / "fmd_fish.webp", RUNS / "fmd"
 # Validated once: the weights of the last step.

@@ -29,13 +29,13 @@ from scipy.stats import median_test, wilcoxon
 from tqdm.auto import tqdm
 
 from ddpm_micro import evaluate, metrics, simulate
-from ddpm_micro.baselines import best_strength, filters
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device, choose_precision
 from ddpm_micro.model import Model
 from ddpm_micro.restore import restore
 from ddpm_micro.simulate.benchmark import BENCHMARKS
+from ddpm_micro.teach.rivals import best_strength, filters
 from ddpm_micro.train import TrainConfig, fit
 
 # Rivals with weights of their own, and the peak learning rate that suits each; pix2pix and UNet-RCAN would stand here.
