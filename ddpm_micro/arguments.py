@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,13 +47,9 @@ def checked_pair(
 
 def checked_positive(value: object, name: str) -> float:
     """A finite number above 0 as a float."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 < number < np.inf:
+    if not (isinstance(value, Real) and 0 < value < np.inf):
         raise ValueError(f"{name}: expected a finite number above 0, got {value!r}; give it in the documented unit")
-    return number
+    return float(value)
 
 
 def of_a_pair(min_side: int = 1) -> Callable[[Callable[..., float]], Callable[..., float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -23,21 +24,18 @@ def evaluate(
     low: Sequence[np.ndarray],
     high: Sequence[np.ndarray],
     *,
-    data_range: float | None = None,
-    samples: int = 15,
-    steps: int | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> list[Record]:
     """Compare the model with the raw image and the best Gaussian filter: `measure` on each pair, then `summarise`.
 
     ``low`` and ``high`` are sequences of images (H, W) in grey levels; ``high`` is taken for the truth. A pair with a
-    constant image is left out. ``name`` is the data's name in the records.
+    constant image is left out. ``name`` is the data's name in the records, ``options`` are those of `measure`.
     """
     shown = [pair for pair in zip(low, high, strict=True) if all(np.ptp(image) for image in pair)]
     if not shown:
         raise ValueError(f"expected an image with content, got {len(low)} pairs of which one is constant")
     pairs = tqdm(shown, desc=name, unit="image", disable=not progress)
-    options = {"data_range": data_range, "samples": samples, "steps": steps}
     return summarise(name, [measure(model, image, truth, **options) for image, truth in pairs])
 
 
@@ -50,15 +48,12 @@ def measure(
     samples: int = 15,
     steps: int | None = None,
 ) -> Measured:
-    """Restore one image by every method and compare with the truth.
+    """Restore one image (H, W) by every method and compare with the truth, both in grey levels.
 
     The methods are ``raw``, ``gaussian_oracle`` (see `best_gaussian`; its time includes the search for its width),
     ``ddpm`` (one sample), ``ddpm_avg`` (the mean of ``samples``) and, unless the model predicts eps, ``one_call``
-    (the network once, at t = T).
-
-    ``image`` and ``truth`` have shape (H, W), in grey levels. ``data_range`` is for PSNR and MS-SSIM, by default the
-    truth's own range; for ``steps`` see `ddpm_micro.restore.restore`. Returns ``values[method][metric]`` and the
-    seconds of each method.
+    (the network once, at t = T). ``data_range`` is for PSNR and MS-SSIM, by default the truth's own range; for
+    ``steps`` see `ddpm_micro.restore.restore`. Returns ``values[method][metric]`` and the seconds of each method.
     """
     if samples < 2:
         raise ValueError(f"expected samples >= 2 to compare one with their mean, got {samples}")
@@ -107,10 +102,10 @@ def table(records: Sequence[Record], metric: str = "psnr") -> str:
     def line(title: object, values: Sequence[object]) -> str:
         return f"{title:>8}" + "".join(f"{value:>{width}}" for width, value in zip(widths, values, strict=True))
 
-    numbers = zip(*(record["values"] for record in columns.values()), strict=True)
-    rows = [line(number, [f"{value:.3f}" for value in values]) for number, values in enumerate(numbers)]
-    medians = line("median", [f"{record['median']:.3f}" for record in columns.values()])
-    return "\n".join([line("", list(columns)), *rows, medians])
+    numbers = zip(*([*record["values"], record["median"]] for record in columns.values()), strict=True)
+    titles = [*range(next(iter(columns.values()))["n"]), "median"]
+    rows = [line(title, [f"{value:.3f}" for value in values]) for title, values in zip(titles, numbers, strict=True)]
+    return "\n".join([line("", list(columns)), *rows])
 
 
 def score(truth: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:
@@ -135,9 +130,8 @@ def _resolution_ratio(truth: np.ndarray, image: np.ndarray) -> float:
 
 
 def _median(scores: list[float]) -> dict[str, float]:
-    known = [value for value in scores if not np.isnan(value)]  # an image of which a metric says nothing is left out
-    if not known:
-        return {"median": float("nan"), "low": float("nan"), "high": float("nan")}
+    # An image of which a metric says nothing is left out; if all are, so is the median.
+    known = [value for value in scores if not np.isnan(value)] or [float("nan")]
     draws = np.random.default_rng(0).choice(known, (2000, len(known)))
     low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
     return {"median": float(np.median(known)), "low": float(low), "high": float(high)}

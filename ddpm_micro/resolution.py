@@ -102,21 +102,17 @@ def resolution(image: ArrayLike, *, pixel_size_nm: float) -> float:
     """Resolution of an image with sides >= 32 px by decorrelation analysis, in nm; no parameter to tune.
 
     1. Subtract the mean, taper the edges, transform: F(k).
-    2. d(r): correlation of F with F / |F| restricted to |k| <= r. While a larger r takes in signal, d rises; where
-       noise takes over, whose normalised coefficients add length and little correlation, it falls. The peak is at
-       the radius where that happens.
+    2. d(r): correlation of F with F / |F| restricted to |k| <= r. It rises while a larger r takes in signal and falls
+       where noise takes over, whose normalised coefficients add length and little correlation.
     3. Repeat on high-pass filtered copies (1 - Gaussian), 20 filters from weak to strong, so that strong coarse
        structure cannot outvote weak fine structure.
     4. The resolution is the period of the highest frequency at which any of the curves peaks: above 2 px, and inf
        where none has a peak (a constant image, white noise except for about one in 200).
 
-    Where the optics pass everything up to a sharp cut-off, it reports the cut-off. Under a Gaussian PSF the spectrum
-    fades without an edge and the strongest filter, which grows as frequency squared, decides: 2.48 standard deviations
-    of the PSF, 1.05 FWHM, as long as the noise is low. More noise makes the number larger.
-
-    It tells the finest period that stands out, *not* whether the structure is true: invented detail counts. Noise
-    that is correlated between pixels (after interpolation or smoothing) is taken for signal. Radii go in steps of one
-    ring, so the relative step is resolution / (side in nm): use large images for coarse structure.
+    It reports the cut-off of optics that have a sharp one. Under a Gaussian PSF the strongest filter decides, which
+    grows as frequency squared: 1.05 FWHM as long as the noise is low, and more with more noise. It tells the finest
+    period that stands out, *not* whether the structure is true: invented detail counts, and noise that is correlated
+    between pixels is taken for signal. Radii go in steps of one ring: use large images for coarse structure.
 
     Descloux, Grussmayer, Radenovic, Nature Methods 16 (2019) 918, doi 10.1038/s41592-019-0515-7. Written from the
     description there; the spacing of the filters and the sampling of r (every ring) are our own.

@@ -23,18 +23,10 @@ Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
-    """How much of the image is left after each step.
+    """How much of the image is left after each step: ``x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps``."""
 
-    Attributes
-    ----------
-    alphas_cumprod : Tensor, shape (T,), float64, in (0, 1), strictly decreasing
-        alpha_bar_t: ``x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps``.
-    config : dict
-        What to call to get the same schedule again; kept beside the weights.
-    """
-
-    alphas_cumprod: Tensor
-    config: dict
+    alphas_cumprod: Tensor  # alpha_bar_t, (T,), float64, in (0, 1), strictly decreasing
+    config: dict  # what `schedule_from_config` makes the same schedule of; kept beside the weights
 
     def __post_init__(self) -> None:
         alpha_bar = self.alphas_cumprod
@@ -54,7 +46,8 @@ class NoiseSchedule:
         """alpha_bar_t in float64 for ``t`` in -1..T-1, where t = -1 is the clean image."""
         t = torch.as_tensor(t)
         if t.is_floating_point() or not (capturing(t) or ((t >= -1) & (t < self.num_train_timesteps)).all()):
-            raise ValueError(f"expected integer t in -1..{self.num_train_timesteps - 1}, got {_brief(t)}")
+            came = t.tolist() if t.ndim < 2 else f"{t.dtype} of shape {tuple(t.shape)}"  # an image in its place
+            raise ValueError(f"expected integer t in -1..{self.num_train_timesteps - 1}, got {came}")
         if t.device.type == "mps":  # which has no float64
             t = t.cpu()
         return _padded(self, t.device)[t]
@@ -67,12 +60,8 @@ class NoiseSchedule:
         """``steps`` steps from noise to image: descending int64, evenly spaced, the first is T - 1.
 
         This is the "trailing" spacing (Lin et al. 2023, arXiv 2305.08891): sampling starts where there is
-        nothing but noise, which is where the initial noise belongs.
-
-        Raises
-        ------
-        ValueError
-            If ``steps`` is not in 1..T: a step the network never trained on cannot be sampled.
+        nothing but noise, which is where the initial noise belongs. ValueError for ``steps`` outside 1..T: a step
+        that the network never trained on cannot be sampled.
         """
         if not 1 <= steps <= self.num_train_timesteps:
             raise ValueError(
@@ -95,7 +84,7 @@ def trailing_timesteps(schedule: NoiseSchedule, steps: int) -> Tensor:
 
 def cosine_schedule(num_train_timesteps: int = 200, s: float = 8e-3) -> NoiseSchedule:
     """The schedule of Nichol and Dhariwal 2021 (arXiv 2102.09672, eq. 17), each beta at most 0.999."""
-    T = _positive(num_train_timesteps)
+    T = _at_least_1(num_train_timesteps)
     f = np.cos((np.arange(T + 1) / T + s) / (1 + s) * np.pi / 2) ** 2
     betas = np.minimum(1 - f[1:] / f[:-1], 0.999)
     config = {"kind": "cosine", "num_train_timesteps": T, "s": s}
@@ -104,7 +93,7 @@ def cosine_schedule(num_train_timesteps: int = 200, s: float = 8e-3) -> NoiseSch
 
 def linear_schedule(num_train_timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> NoiseSchedule:
     """The schedule of Ho et al. 2020: betas rise evenly from ``beta_start`` to ``beta_end``, both in (0, 1)."""
-    T = _positive(num_train_timesteps)
+    T = _at_least_1(num_train_timesteps)
     if not (0 < beta_start < 1 and 0 < beta_end < 1):
         raise ValueError(f"expected beta_start and beta_end in (0, 1), got {beta_start} and {beta_end}")
     config = {"kind": "linear", "num_train_timesteps": T, "beta_start": beta_start, "beta_end": beta_end}
@@ -126,18 +115,10 @@ def rates(schedule: NoiseSchedule, t: Tensor, like: Tensor) -> tuple[Tensor, Ten
 
 
 def q_sample(schedule: NoiseSchedule, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-    """Noise an image to step t at once: a draw from q(x_t | x0), eq. 4.
+    """Noise images to steps t at once: ``sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps``, a draw from q(x_t | x0).
 
-    Parameters
-    ----------
-    x0, eps : Tensor, shape (B, 1, H, W)
-        Clean image and standard normal noise.
-    t : Tensor, shape (B,), int64, in 0..T-1
-
-    Returns
-    -------
-    Tensor, shape (B, 1, H, W)
-        ``sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps``. A pure function: the noise is the caller's.
+    Eq. 4. Images ``x0`` and standard normal noise ``eps``, (B, 1, H, W); ``t`` (B,), int64, in 0..T-1. ValueError if
+    ``x0`` and ``eps`` differ in shape.
     """
     if x0.shape != eps.shape:
         raise ValueError(f"expected eps of x0's shape {tuple(x0.shape)}, got {tuple(eps.shape)}")
@@ -204,12 +185,7 @@ def check_prediction(prediction: str) -> None:
         raise ValueError(f"expected prediction to be one of {', '.join(PREDICTIONS)}, got {prediction!r}")
 
 
-def _brief(t: Tensor) -> str:
-    """A time in an error message: its values, or of an image that came in its place dtype and shape."""
-    return str(t.tolist()) if t.ndim < 2 else f"{t.dtype} of shape {tuple(t.shape)}"
-
-
-def _positive(num_train_timesteps: int) -> int:
+def _at_least_1(num_train_timesteps: int) -> int:
     if num_train_timesteps < 1:
         raise ValueError(f"expected num_train_timesteps >= 1, got {num_train_timesteps}")
     return num_train_timesteps
