@@ -5,8 +5,11 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
 from ddpm_micro import metrics
+from ddpm_micro.schedule import cosine_schedule, q_sample
 from ddpm_micro.teach import checks, values
 
 MISTAKES = [(name, mistake) for name, exercise in checks.EXERCISES.items() for mistake in exercise.mistakes]
@@ -121,3 +124,17 @@ def test_spread_skill_is_that_of_the_package() -> None:
     truth, samples = checks.EXERCISES["spread_skill"].inputs()[0]
     ours = metrics.spread_skill(truth, samples)
     assert checks.answer("spread_skill")(truth, samples) == pytest.approx(ours.ratio)
+
+
+def test_the_sign_flip_test_is_that_of_scipy() -> None:
+    for (gains,) in checks.EXERCISES["sign_flip_p"].inputs():
+        exact = stats.permutation_test((gains,), np.mean, permutation_type="samples", n_resamples=np.inf)
+        assert checks.answer("sign_flip_p")(gains) == pytest.approx(exact.pvalue)
+
+
+def test_on_the_straight_path_image_and_noise_share_one_whole() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x0, eps = torch.randn(2, 4, 1, 5, 5, generator=generator)
+    schedule, t = cosine_schedule(50), torch.tensor([0, 10, 30, 49])
+    x, s = checks.answer("to_straight")(schedule, q_sample(schedule, x0, t, eps), t)
+    torch.testing.assert_close(x, (1 - s) * x0 + s * eps)

@@ -4,6 +4,7 @@
 describes, only the lines below would notice.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -51,6 +52,14 @@ def field(kernels, strides):
 
 def half_cosine(step, steps):
     return 0.5 + 0.5 * np.cos(np.pi * step / steps)
+
+
+def all_signs(gains):
+    return np.array(list(itertools.product([1, -1], repeat=len(gains))))
+
+
+def binomial(wins, n):
+    return min(1, 2 * sum(math.comb(n, k) for k in range(wins, n + 1)) / 2**n)
 
 
 STUDENTS = [
@@ -137,6 +146,21 @@ STUDENTS = [
         lambda s, n: torch.tensor([round(s.num_train_timesteps * (n - i) / n) for i in range(n)]),
     ),
     ("timesteps", "both ends, cut off", lambda s, n: torch.linspace(s.num_train_timesteps - 1, 0, n).long()),
+    (
+        "to_straight",
+        "noise rate for s",
+        lambda s, x, t: (
+            x / (alpha_bar(s, t) ** 0.5 + (1 - alpha_bar(s, t)) ** 0.5),
+            (1 - alpha_bar(s, t)) ** 0.5,
+        ),
+    ),
+    (
+        "to_straight",
+        "divided by the signal rate",
+        lambda s, x, t: (x / alpha_bar(s, t) ** 0.5, (1 / alpha_bar(s, t) - 1) ** 0.5),
+    ),
+    ("sign_flip_p", "one side", lambda g: np.mean([np.mean(g * s) >= np.mean(g) for s in all_signs(g)])),
+    ("sign_flip_p", "signs alone", lambda g: binomial(max(sum(g > 0), sum(g < 0)), len(g))),
     ("running_mean_std", "old mean squared", lambda s: running(s, lambda x, old, new: (x - old) ** 2)),
     ("running_mean_std", "new mean squared", lambda s: running(s, lambda x, old, new: (x - new) ** 2)),
     ("running_mean_std", "divided by n", lambda s: (np.mean(list(s), 0), np.std(list(s), 0))),

@@ -5,6 +5,7 @@ from ddpm_micro.teach.exercises import (
     bigger,
     conditional_unet,
     forward_noising,
+    four_data_sets,
     images_and_noise,
     learning_to_denoise,
     sampling,
@@ -21,6 +22,7 @@ CHAPTERS = (
     training,
     sampling,
     averaging,
+    four_data_sets,
     your_own_images,
     bigger,
 )

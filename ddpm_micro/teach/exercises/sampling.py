@@ -49,6 +49,22 @@ def _mix(s: Any, x0_hat: Any, eps: Any, before: Any, power: int = 1) -> Any:
     return signal_rate**power * x0_hat + noise_rate**power * eps
 
 
+def to_straight(schedule: Any, x_t: Any, t: Any) -> tuple[Any, Any]:
+    """The state on the straight path of flow matching, (1 - s) x0 + s eps, and its share of noise s, (B, 1, 1, 1)."""
+    signal_rate, noise_rate = rates(schedule, t, x_t)
+    total = signal_rate + noise_rate
+    return x_t / total, noise_rate / total
+
+
+def _straight_inputs() -> list[tuple]:
+    return [(s, x_t, t) for s, _, x_t, t, _, _ in _reverse_inputs()]
+
+
+def _straight(mistake: Callable[..., tuple]) -> Callable[..., tuple]:
+    """A mistake as a function of x_t, signal rate and noise rate."""
+    return lambda s, x, t: mistake(x, *rates(s, t, x))
+
+
 EXERCISES = {
     "reverse_step": Exercise(
         ddpm_step,
@@ -144,5 +160,51 @@ EXERCISES = {
             ),
         },
         "On paper the steps are T, T - T/n, T - 2T/n, ..., T/n. Round them, and take off 1.",
+    ),
+    "to_straight": Exercise(
+        to_straight,
+        _straight_inputs,
+        {
+            "not divided": (
+                _straight(lambda x, a, b: (x, b / (a + b))),
+                "s is right, the state is still x_t. Its two factors do not add up to 1 until you divide by their sum.",
+            ),
+            "noise rate for s": (
+                _straight(lambda x, a, b: (x / (a + b), b)),
+                "The state is right. In it the noise has the factor noise rate / (sum of both rates), and that is s.",
+            ),
+            "nothing changed": (
+                _straight(lambda x, a, b: (x, b)),
+                "This is x_t and its noise rate. On the straight path both factors are divided by their sum.",
+            ),
+            "multiplied": (
+                _straight(lambda x, a, b: (x * (a + b), b / (a + b))),
+                "s is right; divide the state by the sum of the rates, do not multiply.",
+            ),
+            "share of the image": (
+                _straight(lambda x, a, b: (x / (a + b), a / (a + b))),
+                "The state is right. What you return as s is the share of the image, 1 - s.",
+            ),
+            "divided by the signal rate": (
+                _straight(lambda x, a, b: (x / a, b / a)),
+                "Divided by the signal rate, the image has the factor 1 and the noise any. Here the two add up to 1.",
+            ),
+            "variances": (
+                _straight(lambda x, a, b: (x / (a**2 + b**2), b**2 / (a**2 + b**2))),
+                "You add alpha_bar and 1 - alpha_bar, which are the squares; the rates are their roots.",
+            ),
+            "share of the time": (
+                lambda s, x, t: (
+                    to_straight(s, x, t)[0],
+                    (t.reshape(-1, 1, 1, 1) + 1) / s.num_train_timesteps,
+                ),
+                "The state is right. s is the share of the noise, which the rates tell, not the share of the steps.",
+            ),
+            "t over T": (
+                lambda s, x, t: (x / sum(rates(s, t, x)), t.reshape(-1, 1, 1, 1) / s.num_train_timesteps),
+                "The state is right. s is the share of the noise, which the rates tell, not t / T.",
+            ),
+        },
+        "x_t = signal rate * x0 + noise rate * eps. By what must it be divided for the two factors to add up to 1?",
     ),
 }  # fmt: skip
