@@ -179,11 +179,11 @@ def test_kernels_do_what_torch_does(engine: Engine, kernels: str, shape: tuple[i
     np.testing.assert_allclose(unit, (x / (x.square().mean(0).sqrt() + 1e-4)).ravel(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("channels", "size"), [(5, 4), (24, 30), (17, 65)])
+@pytest.mark.parametrize(("channels", "size"), [(5, 4), (24, 30), (17, 65), (6, 300)])
 def test_attention_is_softmax(engine: Engine, channels: int, size: int) -> None:
     engine.load(LIVE.MODELS / "generalist", b"")
     q, k, v = qkv = RNG.normal(0, 2, (3, channels, size))
-    body = """const out = K.alloc(b * c), scratch = K.alloc(4 * (b + c + 16) + (b + 16) * c);
+    body = """const out = K.alloc(b * c), scratch = K.alloc(attentionScratch(b, c));
         K.attend(give(a), out, b, c, scratch); return [take(out, b * c)];"""
     (came,) = engine(KERNEL + body, qkv, channels, size)
     right = F.scaled_dot_product_attention(*(torch.from_numpy(part.T.copy())[None] for part in (q, k, v)))[0].T

@@ -11,8 +11,10 @@
 
 #define API __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
-#define BLOCK 4 /* vectors that `multiply` works on: 4 outputs times 4 vectors of 4 numbers */
+#define OUTPUTS 4 /* `multiply` makes so many outputs at a time, */
+#define BLOCK 2   /* each of so many vectors. More would not fit into the registers that browsers use, and be slower. */
 #define WIDTH (4 * BLOCK)
+#define KEYS 128  /* pixels that `attend` asks at a time: few enough for the processor's fastest memory */
 
 typedef float vec __attribute__((vector_size(16)));
 typedef float unaligned __attribute__((vector_size(16), aligned(4)));
@@ -20,6 +22,11 @@ typedef int ints __attribute__((vector_size(16)));
 
 INLINE vec load(const float *from) { return *(const unaligned *)from; }
 INLINE void store(float *to, vec value) { *(unaligned *)to = value; }
+INLINE void store_some(float *to, vec value, int count) { /* the first `count` of four numbers */
+  if (count >= 4) store(to, value);
+  else for (int i = 0; i < count; i++) to[i] = value[i];
+}
+INLINE int rounded_up(int count) { return (count + OUTPUTS - 1) / OUTPUTS * OUTPUTS; }
 INLINE vec all(float value) { return (vec){value, value, value, value}; }
 INLINE vec larger(vec a, vec b) { return (vec)__builtin_wasm_max_f32x4(a, b); }
 INLINE vec madd(vec a, vec b, vec c) {
@@ -45,16 +52,16 @@ INLINE vec exponential(vec x) {
   return p * (vec)power;
 }
 
-/* sums[j] = sum over i < terms of weights[i][j] * x[i * stride + 0..15], for the four outputs j. */
-INLINE void multiply(const float *weights, const float *x, int stride, int terms, vec sums[4][BLOCK]) {
-  for (int j = 0; j < 4; j++)
+/* sums[j] = sum over i < terms of weights[i][j] * x[i * stride + 0..WIDTH - 1], for OUTPUTS outputs j. */
+INLINE void multiply(const float *weights, const float *x, int stride, int terms, vec sums[OUTPUTS][BLOCK]) {
+  for (int j = 0; j < OUTPUTS; j++)
     for (int e = 0; e < BLOCK; e++) sums[j][e] = all(0);
-  for (int i = 0; i < terms; i++, weights += 4, x += stride) {
+  for (int i = 0; i < terms; i++, weights += OUTPUTS, x += stride) {
     vec values[BLOCK];
 #pragma unroll
     for (int e = 0; e < BLOCK; e++) values[e] = load(x + 4 * e);
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
+    for (int j = 0; j < OUTPUTS; j++) {
       vec weight = all(weights[j]);
 #pragma unroll
       for (int e = 0; e < BLOCK; e++) sums[j][e] = madd(values[e], weight, sums[j][e]);
@@ -98,9 +105,9 @@ INLINE void to_pixels(vec a, vec b, vec c, vec d, vec *out) {
 
 /* Convolution of 3 x 3 pixels with zeros around: out = conv(x) + alpha * add, where `add` may be 0.
  * framed: what `frame` made, (inputs, rows, stride), with rows >= height + 3 and stride >= width + 12
- * weights: the filters' terms, (outputs / 4, 16, inputs, 4), from kernels.js
+ * weights: the filters' terms, (outputs / OUTPUTS, 16, inputs, OUTPUTS), from kernels.js
  * scratch: room for 16 * inputs * WIDTH numbers
- * The image is cut into tiles of 2 x 2 output pixels. One vector holds four neighbouring tiles, a block 4 vectors. */
+ * The image is cut into tiles of 2 x 2 output pixels. One vector holds four neighbouring tiles. */
 API void conv3(const float *framed, const float *weights, float *out, int inputs, int outputs, int height, int width,
                int rows, int stride, const float *add, float alpha, float *scratch) {
   int across = (width + 7) / 8, vectors = across * ((height + 1) / 2);
@@ -125,13 +132,14 @@ API void conv3(const float *framed, const float *weights, float *out, int inputs
         }
       }
     }
-    for (int o = 0; o < outputs; o += 4) {
-      vec products[16][4][BLOCK];
+    for (int o = 0; o < outputs; o += OUTPUTS) {
+      vec products[16][OUTPUTS][BLOCK];
       for (int term = 0; term < 16; term++)
-        multiply(weights + (o * 4 + term) * inputs * 4, scratch + term * inputs * WIDTH, WIDTH, inputs, products[term]);
+        multiply(weights + (o * 16 + OUTPUTS * term) * inputs, scratch + term * inputs * WIDTH, WIDTH, inputs,
+                 products[term]);
       for (int e = 0; e < count; e++) {
         int top = (first + e) / across * 2, left = (first + e) % across * 8;
-        for (int j = 0; j < 4 && o + j < outputs; j++) {
+        for (int j = 0; j < OUTPUTS && o + j < outputs; j++) {
           vec half[2][4], pixels[2];
 #pragma unroll
           for (int x = 0; x < 4; x++) {
@@ -158,58 +166,75 @@ API void conv3(const float *framed, const float *weights, float *out, int inputs
 }
 
 /* Convolution of 1 x 1 pixel: out = weights x + alpha * add on each of `size` pixels, where `add` may be 0.
- * weights: (outputs / 4, inputs, 4); scratch: room for inputs * WIDTH numbers */
+ * weights: (outputs / OUTPUTS, inputs, OUTPUTS); scratch: room for inputs * WIDTH numbers */
 API void conv1(const float *x, const float *weights, float *out, int inputs, int outputs, int size, const float *add,
                float alpha, float *scratch) {
   for (int first = 0; first < size; first += WIDTH) {
     int count = size - first < WIDTH ? size - first : WIDTH;
     for (int i = 0; i < inputs; i++)
       for (int e = 0; e < BLOCK; e++) store(scratch + i * WIDTH + 4 * e, load(x + i * size + first + 4 * e));
-    for (int o = 0; o < outputs; o += 4) {
-      vec sums[4][BLOCK];
+    for (int o = 0; o < outputs; o += OUTPUTS) {
+      vec sums[OUTPUTS][BLOCK];
       multiply(weights + o * inputs, scratch, WIDTH, inputs, sums);
-      for (int j = 0; j < 4 && o + j < outputs; j++)
-        for (int e = 0; e < count; e++) {
+      for (int j = 0; j < OUTPUTS && o + j < outputs; j++)
+        for (int e = 0; e < count; e += 4) {
           int at = (o + j) * size + first + e;
-          out[at] = sums[j][e / 4][e % 4] + (add ? alpha * add[at] : 0);
+          vec value = sums[j][e / 4];
+          if (add) value += all(alpha) * load(add + at);
+          store_some(out + at, value, count - e);
         }
     }
   }
 }
 
 /* Self-attention: out = softmax(q k / sqrt(channels)) v, each pixel asking all others.
- * qkv: (3, channels, size); out: (channels, size)
- * scratch: room for 4 (channels + size + 16) + (channels + 16) * size numbers */
+ * qkv: (3, channels, size). Every pixel of q and k has root mean square 1 over its channels. So no score is larger than
+ *      sqrt(channels), and its exponential is finite without a maximum taken off first.
+ * out: (channels, size)
+ * scratch: room for 2 (channels + OUTPUTS) (size + OUTPUTS) + (2 (channels + OUTPUTS) + KEYS) WIDTH numbers */
 API void attend(const float *qkv, float *out, int channels, int size, float *scratch) {
   const float *q = qkv, *k = q + channels * size, *v = k + channels * size;
-  int columns = (channels + WIDTH - 1) / WIDTH * WIDTH;
-  float *asking = scratch, *scores = asking + 4 * channels, *values = scores + 4 * (size + WIDTH);
-  for (int i = 0; i < size; i++) /* v, turned to (size, columns) */
-    for (int c = 0; c < columns; c++) values[i * columns + c] = c < channels ? v[c * size + i] : 0;
+  int all_keys = rounded_up(size), all_channels = rounded_up(channels);
+  float *keys = scratch, *values = keys + all_keys * channels; /* k and v as `multiply` reads its weights */
+  float *asking = values + all_channels * size;                /* q of WIDTH pixels */
+  float *shares = asking + channels * WIDTH;                   /* what each of KEYS pixels weighs for them */
+  float *sum = shares + (KEYS + OUTPUTS) * WIDTH;              /* v, summed by weight */
+  for (int i = 0; i < all_keys; i++)
+    for (int c = 0; c < channels; c++)
+      keys[(i / OUTPUTS * channels + c) * OUTPUTS + i % OUTPUTS] = i < size ? k[c * size + i] : 0;
+  for (int c = 0; c < all_channels; c++)
+    for (int i = 0; i < size; i++)
+      values[(c / OUTPUTS * size + i) * OUTPUTS + c % OUTPUTS] = c < channels ? v[c * size + i] : 0;
   float root = 1 / __builtin_sqrtf(channels);
-  for (int first = 0; first < size; first += 4) {
-    for (int c = 0; c < channels; c++) /* four queries, of which the last may repeat */
-      for (int j = 0; j < 4; j++) asking[4 * c + j] = root * q[c * size + (first + j < size ? first + j : size - 1)];
-    vec top = all(-1e30f), total = all(0), sums[4][BLOCK];
-    for (int i = 0; i < size; i += WIDTH) {
-      multiply(asking, k + i, size, channels, sums);
-      for (int e = 0; e < WIDTH && i + e < size; e++) {
-        vec score = {sums[0][e / 4][e % 4], sums[1][e / 4][e % 4], sums[2][e / 4][e % 4], sums[3][e / 4][e % 4]};
-        top = larger(top, score);
-        store(scores + 4 * (i + e), score);
+  for (int first = 0; first < size; first += WIDTH) {
+    vec totals[BLOCK], sums[OUTPUTS][BLOCK];
+    for (int e = 0; e < BLOCK; e++) totals[e] = all(0);
+    for (int c = 0; c < channels; c++)
+      for (int e = 0; e < BLOCK; e++) store(asking + c * WIDTH + 4 * e, all(root) * load(q + c * size + first + 4 * e));
+    for (int i = 0; i < all_channels * WIDTH; i++) sum[i] = 0;
+    for (int from = 0; from < size; from += KEYS) {
+      int count = size - from < KEYS ? size - from : KEYS;
+      for (int i = 0; i < count; i += OUTPUTS) {
+        multiply(keys + (from + i) * channels, asking, WIDTH, channels, sums);
+        for (int j = 0; j < OUTPUTS && i + j < count; j++)
+          for (int e = 0; e < BLOCK; e++) {
+            vec share = exponential(sums[j][e]);
+            totals[e] += share;
+            store(shares + (i + j) * WIDTH + 4 * e, share);
+          }
+      }
+      for (int c = 0; c < channels; c += OUTPUTS) {
+        multiply(values + c * size + from * OUTPUTS, shares, WIDTH, count, sums);
+        for (int j = 0; j < OUTPUTS; j++)
+          for (int e = 0; e < BLOCK; e++) {
+            float *at = sum + (c + j) * WIDTH + 4 * e;
+            store(at, load(at) + sums[j][e]);
+          }
       }
     }
-    for (int i = 0; i < size; i++) {
-      vec share = exponential(load(scores + 4 * i) - top);
-      total += share;
-      store(scores + 4 * i, share);
-    }
-    for (int c = 0; c < channels; c += WIDTH) {
-      multiply(scores, values + c, columns, size, sums);
-      for (int j = 0; j < 4 && first + j < size; j++)
-        for (int e = 0; e < WIDTH && c + e < channels; e++)
-          out[(c + e) * size + first + j] = sums[j][e / 4][e % 4] / total[j];
-    }
+    for (int c = 0; c < channels; c++)
+      for (int e = 0; e < BLOCK; e++)
+        store_some(out + c * size + first + 4 * e, load(sum + c * WIDTH + 4 * e) / totals[e], size - first - 4 * e);
   }
 }
 

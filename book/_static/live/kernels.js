@@ -23,18 +23,23 @@ async function loadKernels({ plain, relaxed }) {
   };
 }
 
-// A filter bank (outputs, inputs, side, side) in the order in which `multiply` in kernels.c reads it: four outputs next to
-// each other, for each term and input. A filter of 1 x 1 has one term, its weight. One of 3 x 3 has the sixteen terms
+// Sizes of kernels.c, and the room that its `attend` needs.
+const [OUTPUTS, WIDTH, KEYS] = [4, 8, 128];
+const attentionScratch = (channels, size) =>
+  2 * (channels + OUTPUTS) * (size + OUTPUTS) + (2 * (channels + OUTPUTS) + KEYS) * WIDTH;
+
+// A filter bank (outputs, inputs, side, side) in the order in which `multiply` in kernels.c reads it: OUTPUTS outputs next
+// to each other, for each term and input. A filter of 1 x 1 has one term, its weight. One of 3 x 3 has the sixteen terms
 // G g G' of Winograd's filtering, see kernels.c.
 function filterTerms(filters, outputs, inputs, side) {
   const count = side === 1 ? 1 : 16;
-  const terms = new Float32Array(Math.ceil(outputs / 4) * count * inputs * 4);
+  const terms = new Float32Array(Math.ceil(outputs / OUTPUTS) * count * inputs * OUTPUTS);
   for (let o = 0; o < outputs; o++)
     for (let i = 0; i < inputs; i++) {
       const from = (o * inputs + i) * side * side;
-      const to = ((o >> 2) * count * inputs + i) * 4 + (o & 3);
+      const to = (Math.floor(o / OUTPUTS) * count * inputs + i) * OUTPUTS + (o % OUTPUTS);
       if (side === 1) terms[to] = filters[from];
-      else winogradTerms(filters, from, terms, to, inputs * 4);
+      else winogradTerms(filters, from, terms, to, inputs * OUTPUTS);
     }
   return terms;
 }

@@ -72,7 +72,7 @@ function makeUnet(kernels, tensors, config) {
     const { height, width } = x;
     const ofAdd = [add ? add.at : 0, (1 - BRANCH) / NORM];
     const mark = kernels.mark();
-    const scratch = kernels.alloc(16 * 16 * inputs);
+    const scratch = kernels.alloc(16 * inputs * WIDTH);
     if (side === 1) {
       kernels.conv1(x.at, at, out.at, inputs, outputs, height * width, ...ofAdd, scratch);
     } else {
@@ -106,7 +106,7 @@ function makeUnet(kernels, tensors, config) {
     const out = newMap(x.channels, x.height, x.width);
     const asked = apply(qkv, x, newMap(3 * x.channels, x.height, x.width));
     for (const part of [0, 1, 2]) kernels.unit(asked.at + 4 * part * x.channels * size, x.channels, size);
-    const scratch = kernels.alloc(4 * (x.channels + size + 16) + (x.channels + 16) * size);
+    const scratch = kernels.alloc(attentionScratch(x.channels, size));
     kernels.attend(asked.at, out.at, x.channels, size, scratch);
     return out;
   }
