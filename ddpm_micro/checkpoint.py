@@ -137,15 +137,7 @@ def save_model(model: Model, path: str | Path) -> None:
     if path.suffix != ".safetensors":
         raise ValueError(f"expected a path that ends in .safetensors, got {path.name}")
     weights = file_of(model)
-    described = {
-        "unet": dataclasses.asdict(model.unet.config),
-        "schedule": model.schedule.config,
-        "prediction": model.prediction,
-        "method": model.method,
-        "percentiles": dataclasses.asdict(model.percentiles),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
-        "info": model.info,
-    }
+    described = model.kind() | {"weights_sha256": hashlib.sha256(weights).hexdigest(), "info": model.info}
     if model.calibration and model.calibration.weights_sha256 == described["weights_sha256"]:  # of these weights
         described |= {name: dataclasses.asdict(judge) for name in JUDGES if (judge := getattr(model, name))}
     with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar, atomic_write(path, overwrite=True) as file:

@@ -124,14 +124,12 @@ class PairedPatches:
 
     def centres(self, most: int) -> tuple[Tensor, Tensor]:
         """x0 and cond of the middle patch of the first ``most`` pairs, not augmented: for validation."""
-        x0, cond = [], []
-        for one_x0, one_cond in zip(self.x0[:most], self.cond[:most], strict=True):
-            window = tuple(
-                slice((side - self.patch) // 2, (side - self.patch) // 2 + self.patch) for side in one_cond.shape
-            )
-            x0.append(one_x0[window])
-            cond.append(one_cond[window])
-        return _stack(x0), _stack(cond)
+        middle = [
+            tuple(slice(start := (side - self.patch) // 2, start + self.patch) for side in image.shape)
+            for image in self.x0[:most]
+        ]
+        x0, cond = (np.stack([image[m] for image, m in zip(images, middle)]) for images in (self.x0, self.cond))
+        return torch.from_numpy(x0)[:, None], torch.from_numpy(cond)[:, None]
 
 
 def augment(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +143,3 @@ def augment(x0: np.ndarray, cond: np.ndarray, turns: int, flip: bool) -> tuple[n
 @lru_cache(maxsize=2)
 def _permutation(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
     return torch.randperm(n, generator=seeded(seed, 0, epoch)).to(device)
-
-
-def _stack(images: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.stack(images)[:, None]))

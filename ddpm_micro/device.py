@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 
+PIXELS_AT_ONCE = 2**17  # that go through the network on a CPU: the micro network takes half a gigabyte for them
+BYTES_PER_PIXEL = 2**12  # that the micro network takes in float32
+
+
 def choose_device() -> tuple[torch.device, str]:
     """CUDA where there is one, else Apple's MPS, else the CPU."""
     if torch.cuda.is_available():
@@ -32,15 +36,14 @@ def processes() -> PartialState:
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not torch.cuda.is_available()))
 
 
-def choose_precision(device: torch.device) -> tuple[str, str]:
-    """``"bf16"``, ``"fp16"`` or ``"no"`` (float32), in accelerate's words, and why."""
+def choose_precision(device: torch.device, asked: str = "auto") -> tuple[str, str]:
+    """``"bf16"`` or ``"no"`` (float32) for training, in accelerate's words, and why: as asked, else the fastest."""
+    if asked != "auto":
+        return asked, "as asked"
     if device.type == "cuda":
-        capability = torch.cuda.get_device_capability(device)
-        if torch.version.hip or capability >= (8, 0):
+        if torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 0):
             return "bf16", "the GPU computes in bfloat16"
-        if capability >= (7, 0):
-            return "fp16", "the GPU has half-precision units but no bfloat16"
-        return "no", "the GPU has no fast half precision"
+        return "no", "the GPU has no bfloat16"
     if device.type == "cpu":
         gain = _cpu_bf16_gain()
         if gain > 1.1:
@@ -53,6 +56,16 @@ def autocast(precision: str) -> torch.autocast:
     """A context in which networks compute with so many bits, on the device of `choose_device`."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     return torch.autocast(choose_device()[0].type, dtype, enabled=dtype is not None)
+
+
+def pixels_at_once(device: torch.device) -> int:
+    """How many pixels should go through the network at once: a CPU gains nothing from more, a GPU is filled by them.
+
+    They take a sixteenth of a GPU's memory, which leaves room for networks larger than the micro network.
+    """
+    if device.type != "cuda":
+        return PIXELS_AT_ONCE
+    return max(PIXELS_AT_ONCE, torch.cuda.get_device_properties(device).total_memory // 16 // BYTES_PER_PIXEL)
 
 
 @lru_cache(maxsize=1)

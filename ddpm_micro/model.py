@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 
 from ddpm_micro.calibrate import Calibration
 from ddpm_micro.choices import METHODS
+from ddpm_micro.device import pixels_at_once
 from ddpm_micro.intensity import Percentiles, Scaling
 from ddpm_micro.noise import noise_like, seeded
 from ddpm_micro.residual import ResidualCheck
@@ -121,6 +125,21 @@ class Model(nn.Module):
         value, scaling = self.percentiles.values(plane)
         return torch.from_numpy(value)[None, None].to(next(self.parameters()).device), scaling
 
+    def planes_at_once(self, shape: tuple[int, int], tile: int | None = None, samples: int = 1) -> int:
+        """How many planes (H, W) are worked on at once, with so many samples of each: at least one."""
+        seen = min(shape[0] * shape[1], (AUTO_TILE if tile is None else tile) ** 2)  # pixels through the network
+        return max(1, pixels_at_once(next(self.parameters()).device) // (seen * samples))
+
+    def kind(self) -> dict[str, Any]:
+        """What one must know to use its weights, JSON-like; also what the sidecar of its file says."""
+        return {
+            "unet": asdict(self.unet.config),
+            "schedule": self.schedule.config,
+            "prediction": self.prediction,
+            "method": self.method,
+            "percentiles": asdict(self.percentiles),
+        }
+
     def fingerprint(self) -> str:
         """SHA-256 of the file of the weights, ``weights_sha256`` in the sidecar; the same on every device."""
         return hashlib.sha256(file_of(self)).hexdigest()
@@ -155,12 +174,14 @@ class Model(nn.Module):
                 "average samples instead"
             )
         denoiser = tiled(self, AUTO_TILE if tile is None else tile)
-        means = []
-        for cond, scaling in self.planes(image):
-            x_t = noise_like(cond, seeded(seed, 0)) if self.method == "ddpm" else None
-            x0_hat = at_once(denoiser, self.schedule, cond, x_t)[0, 0]
-            means.append(scaling.invert(x0_hat.cpu().double().numpy()).astype(np.float32))
-        return np.stack(means).reshape(np.shape(image))
+        means, planes, shape = [], self.planes(image), np.shape(image)
+        while group := list(islice(planes, self.planes_at_once(shape[-2:], tile))):
+            cond = torch.cat([plane for plane, _ in group])
+            x_t = noise_like(cond, [seeded(seed, 0) for _ in group]) if self.method == "ddpm" else None
+            answers = at_once(denoiser, self.schedule, cond, x_t)[:, 0].cpu().double().numpy()
+            for x0_hat, (_, scaling) in zip(answers, group, strict=True):
+                means.append(scaling.invert(x0_hat).astype(np.float32))
+        return np.stack(means).reshape(shape)
 
 
 def at_once(denoiser: Denoiser, schedule: NoiseSchedule, cond: Tensor, x_t: Tensor | None = None) -> Tensor:

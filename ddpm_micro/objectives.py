@@ -80,10 +80,11 @@ def diffusion(
     def draw(x0: Tensor, cond: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return draw_t_eps(schedule, x0, generator, draw_t)
 
-    def loss_of(output: Output, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        return weighted_loss(output, schedule, prediction, x0, cond, t, eps, weight(schedule, prediction, t).to(x0))
+    def loss(output: Output, x0: Tensor, cond: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        squared = error(output, schedule, prediction, x0, cond, t, eps).square()
+        return (weight(schedule, prediction, t).to(x0) * squared).mean()
 
-    return Objective(draw, loss_of)
+    return Objective(draw, loss)
 
 
 def draw_t_eps(
@@ -102,20 +103,6 @@ def loss(
 ) -> Tensor:
     """Mean squared error of ``output(x_t, t, cond)`` against what it should be, a scalar (Ho et al. 2020, eq. 14)."""
     return error(output, schedule, prediction, x0, cond, t, eps).square().mean()
-
-
-def weighted_loss(
-    output: Output,
-    schedule: NoiseSchedule,
-    prediction: str,
-    x0: Tensor,
-    cond: Tensor,
-    t: Tensor,
-    eps: Tensor,
-    weight: Tensor,
-) -> Tensor:
-    """`loss` with a weight for the squared errors of each item, of shape (B, 1, 1, 1)."""
-    return (weight * error(output, schedule, prediction, x0, cond, t, eps).square()).mean()
 
 
 def error(

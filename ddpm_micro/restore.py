@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,6 @@ from ddpm_micro.model import AUTO_TILE, Model
 from ddpm_micro.noise import Negated, seeded
 from ddpm_micro.samplers import SAMPLERS
 from ddpm_micro.tiling import tiled
-
-BATCH_PIXELS = 2**17  # pixels that go through the network at once: half a gigabyte for the micro network
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def restore(
     ----------
     model : Model
     image : ndarray, shape (H, W) or (N, H, W), any H, W >= 1, grey levels
-        A stack is restored plane by plane, each on its own scale and with its own noise.
+        Each plane of a stack is restored on its own scale and with its own noise.
     samples : int, >= 1
         How many, K. Memory does not depend on it unless ``keep_samples``.
     sampler : {"dpmpp_2m", "ddim", "ddpm"}
@@ -114,11 +113,10 @@ def restore(
     """
     settings = draw_settings(model, samples=samples, antithetic=antithetic, sampler=sampler, steps=steps)
     sample, steps = SAMPLERS[sampler], settings["steps"]
-    tile = AUTO_TILE if tile is None else tile
-    denoiser = tiled(model, tile)
+    denoiser = tiled(model, AUTO_TILE if tile is None else tile)
     planes = model.planes(image)
     height, width = np.shape(image)[-2:]
-    batch_size = max(1, BATCH_PIXELS // min(height * width, tile**2))
+    together = model.planes_at_once((height, width), tile, samples)
 
     def noise(number: int, k: int) -> torch.Generator | Negated:
         key = (seed,) if number == 0 else (seed, number)
@@ -129,29 +127,34 @@ def restore(
     mean, std = (part.reshape(-1, height, width) for part in moments)
     kept = np.empty((samples, *mean.shape), np.float32) if keep_samples else None
 
-    def draw(number: int, cond: Tensor, scaling: Scaling) -> Iterator[np.ndarray]:
-        """The samples of a plane one by one, as network values."""
-        for first in range(0, samples, batch_size):
-            numbers = range(first, min(first + batch_size, samples))
+    def draw(first: int, conds: list[Tensor], scalings: list[Scaling]) -> Iterator[np.ndarray]:
+        """Sample 0 of some planes, then sample 1 of them and so on, each (planes, H, W), as network values."""
+        batch = max(1, model.planes_at_once((height, width), tile) // len(conds))
+        for start in range(0, samples, batch):
+            numbers = range(start, min(start + batch, samples))
+            generators = [noise(plane + first + i, k) for k in numbers for i in range(len(conds))]
             drawn = sample(
                 denoiser,
                 model.schedule,
-                cond.expand(len(numbers), -1, -1, -1),
+                torch.cat(conds).repeat(len(numbers), 1, 1, 1),
                 steps=steps,
-                generator=[noise(plane + number, k) for k in numbers],
-                callback=lambda *_: bar.update(len(numbers)),  # noqa: B023 (called within this turn of the loop)
+                generator=generators,
+                callback=lambda *_: bar.update(len(generators)),  # noqa: B023 (called within this turn of the loop)
             )
-            for k, x0 in zip(numbers, drawn[:, 0].cpu().double().numpy(), strict=True):
+            drawn = drawn.reshape(len(numbers), len(conds), height, width).cpu().double().numpy()
+            for k, images in zip(numbers, drawn, strict=True):
                 if kept is not None:
-                    kept[k, number] = scaling.invert(x0)
-                yield x0
+                    kept[k, first : first + len(conds)] = [s.invert(x0) for s, x0 in zip(scalings, images, strict=True)]
+                yield images
 
     with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
-        for number, (cond, scaling) in enumerate(planes):
-            scales.append(scaling.scale)
+        for first in range(0, len(mean), together):
+            conds, scalings = zip(*islice(planes, together), strict=True)
             with np.errstate(invalid="ignore"):  # one sample has no spread: 0 / 0 is NaN
-                values = running_mean_std(draw(number, cond, scaling))
-            mean[number], std[number] = scaling.kept(*scale_back(*values, scaling.offset, scaling.scale))
+                values = running_mean_std(draw(first, conds, scalings))
+            for number, scaling, *of_plane in zip(range(first, len(mean)), scalings, *values, strict=False):
+                mean[number], std[number] = scaling.kept(*scale_back(*of_plane, scaling.offset, scaling.scale))
+                scales.append(scaling.scale)
     if antithetic:
         std *= np.sqrt((samples - 1) / samples)
     all_samples = None if kept is None else kept.reshape(samples, *np.shape(image))

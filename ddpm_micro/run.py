@@ -6,32 +6,18 @@ import copy
 import errno
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model
-
-
-def adamw(parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW without weight decay: the network holds its weights at unit magnitude instead."""
-    parameters = list(parameters)
-    device = parameters[0].device
-    return torch.optim.AdamW(
-        parameters,
-        lr=torch.zeros((), device=device),  # a tensor, so that a captured step sees the rate change
-        betas=(0.9, 0.99),
-        weight_decay=0.0,
-        fused=device.type in ("cpu", "cuda"),
-        capturable=device.type == "cuda",
-    )
 
 
 class Run:
@@ -43,8 +29,6 @@ class Run:
         Trained in place.
     accelerator : Accelerator, optional
         Device, precision and processes; by default float32.
-    optimizer : callable
-        Makes the optimizer from the parameters.
 
     Attributes
     ----------
@@ -58,12 +42,7 @@ class Run:
         Steps done, the time they took, and one record for each validation.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        accelerator: Accelerator | None = None,
-        optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] = adamw,
-    ) -> None:
+    def __init__(self, model: Model, accelerator: Accelerator | None = None) -> None:
         self.accelerator = accelerator or Accelerator(mixed_precision="no")
         self.device = self.accelerator.device
         self.model = model.to(self.device, memory_format=torch.channels_last).train().requires_grad_(True)
@@ -71,7 +50,16 @@ class Run:
         self.average = self.weights()
         vector_to_parameters(self.average, self.averaged.parameters())
         self.decay = torch.zeros((), device=self.device)
-        self.network, self.optimizer = self.accelerator.prepare(model.unet, optimizer(model.parameters()))
+        # No weight decay: the network holds its weights at unit magnitude instead.
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=torch.zeros((), device=self.device),  # a tensor, so that a captured step sees the rate change
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            fused=self.device.type in ("cpu", "cuda"),
+            capturable=self.device.type == "cuda",
+        )
+        self.network, self.optimizer = self.accelerator.prepare(model.unet, optimizer)
         self.step, self.seconds = 0, 0.0
         self.log: list[dict] = []
 
@@ -85,11 +73,7 @@ class Run:
 
     def set_rates(self, lr: float, decay: float) -> None:
         """Set the learning rate and the decay of the average for the next step."""
-        for group in self.optimizer.param_groups:
-            if torch.is_tensor(group["lr"]):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
+        self.optimizer.param_groups[0]["lr"].fill_(lr)
         self.decay.fill_(decay)
 
     def write(self, path: Path, identity: dict) -> None:
@@ -97,7 +81,6 @@ class Run:
 
         ``identity``, which is JSON-like, says which run it is.
         """
-        scaler = self.accelerator.scaler
         state = {
             "run": json.dumps(identity),
             "precision": self.accelerator.mixed_precision,
@@ -107,7 +90,6 @@ class Run:
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict()["state"],
-            "scaler": scaler.state_dict() if scaler is not None else None,
         }
         with atomic_write(path, overwrite=True) as temporary:
             try:
@@ -121,8 +103,6 @@ class Run:
         self.average.copy_(state["average"])
         groups = self.optimizer.state_dict()["param_groups"]  # how it works on this device
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.log, self.seconds = state["step"], state["log"], state["seconds"]
 
 
@@ -130,13 +110,11 @@ def read_state(path: Path, identity: dict) -> dict:
     """What `Run.write` kept in ``path``, if it is the run of this identity."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = json.loads(state["run"])
+        theirs, _ = json.loads(state["run"]), state["average"]  # which an earlier version did not keep
     except Exception as error:  # a damaged archive fails in many ways
         raise ValueError(
             f"cannot go on from {path}: it is damaged ({type(error).__name__}); remove it to start again"
         ) from error
-    if "average" not in state:
-        raise ValueError(f"cannot go on from {path}: an earlier version wrote it; choose another folder to start again")
     ours = json.loads(json.dumps(identity))
     differ = [
         f"{name} was {theirs.get(name)}, now {value}" for name, value in ours.items() if theirs.get(name) != value
@@ -147,30 +125,13 @@ def read_state(path: Path, identity: dict) -> dict:
 
 
 @contextmanager
-def stop_requests() -> Iterator[SimpleNamespace]:
-    """Turn Ctrl-C and SIGTERM into a flag while the block runs, so that a step is never cut in two."""
-    stop = SimpleNamespace(requested=False)
-
-    def request(*_: object) -> None:
-        stop.requested = True
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(ValueError):  # only the main thread may set handlers
-            before[number] = signal.signal(number, request)
+def stop_requests() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event while the block runs, so that a step is never cut in two."""
+    stop, before = threading.Event(), {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        before = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def seeded_dropout(dropout: float, generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Draw dropout masks from the seed of a generator, and put the caller's random state back."""
-    if not dropout:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(generator.initial_seed())
-        yield

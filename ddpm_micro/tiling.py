@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpm_micro.device import pixels_at_once
 from ddpm_micro.schedule import Denoiser
 
 
 def tiled(denoiser: Denoiser, tile: int, overlap: int | None = None) -> Denoiser:
-    """Run ``denoiser`` on overlapping windows and blend its answers.
+    """Run ``denoiser`` on overlapping windows, as many at once as the device likes, and blend its answers.
 
     Parameters
     ----------
@@ -39,12 +40,19 @@ def tiled(denoiser: Denoiser, tile: int, overlap: int | None = None) -> Denoiser
         rows, columns = (windows(side, tile, overlap) for side in x_t.shape[-2:])
         if len(rows) == len(columns) == 1:
             return denoiser(x_t, t, cond)
+        places = [
+            ((..., slice(top, top + len(down)), slice(left, left + len(across))), np.outer(down, across))
+            for top, down in rows
+            for left, across in columns
+        ]
         x0_hat = torch.zeros_like(x_t)
-        for top, row_weights in rows:
-            for left, column_weights in columns:
-                window = (..., slice(top, top + len(row_weights)), slice(left, left + len(column_weights)))
-                weights = torch.from_numpy(np.outer(row_weights, column_weights)).to(x_t)
-                x0_hat[window] += weights * denoiser(x_t[window], t, cond[window])
+        together = max(1, pixels_at_once(x_t.device) // (len(x_t) * places[0][1].size))
+        for first in range(0, len(places), together):
+            some = places[first : first + together]
+            seen = (torch.cat([image[window] for window, _ in some]) for image in (x_t, cond))
+            answers = denoiser(next(seen), t.repeat(len(some)), next(seen)).chunk(len(some))
+            for (window, weights), answer in zip(some, answers, strict=True):
+                x0_hat[window] += torch.from_numpy(weights).to(x_t) * answer
         return x0_hat
 
     return denoise

@@ -7,18 +7,17 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from ddpm_micro.capture import Captured
@@ -29,13 +28,14 @@ from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.model import Model, at_once, check_method
 from ddpm_micro.noise import Negated, seeded
 from ddpm_micro.objectives import Objective, hide, objective_of
-from ddpm_micro.run import Run, adamw, read_state, seeded_dropout, stop_requests
+from ddpm_micro.run import Run, read_state, stop_requests
 from ddpm_micro.samplers import sample_ddim
 from ddpm_micro.schedule import Denoiser, NoiseSchedule, check_prediction, cosine_schedule
 from ddpm_micro.unet import UNetConfig
 
 VALIDATIONS = 16  # in a run, where the configuration does not say otherwise
 LOOK_EVERY = 10  # steps between looks at the loss, for which the host waits for the device
+SAVE_EVERY = 300  # seconds between two writings of all that a run needs to go on
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ class TrainConfig:
     seed : int
     val_every : int, optional
         Steps between validations, by default a sixteenth of the run. The weights of the lowest validation MAE are kept.
-    checkpoint_minutes : float
-    precision : {"auto", "no", "bf16", "fp16"}
+    precision : {"auto", "no", "bf16"}
         ``"auto"`` takes what is fastest, see `choose_precision`.
     """
 
@@ -79,7 +78,6 @@ class TrainConfig:
     unet: UNetConfig = field(default_factory=UNetConfig.micro)
     seed: int = 0
     val_every: int | None = None
-    checkpoint_minutes: float = 5.0
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -94,8 +92,8 @@ class TrainConfig:
             raise ValueError(f"expected warmup, a share of the steps, in [0, 1], got {self.warmup}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"expected a seed in 0..2**63 - 1, got {self.seed}")
-        if self.precision not in ("auto", "no", "bf16", "fp16"):
-            raise ValueError(f"expected precision auto, no, bf16 or fp16, got {self.precision!r}")
+        if self.precision not in ("auto", "no", "bf16"):
+            raise ValueError(f"expected precision auto, no or bf16, got {self.precision!r}")
 
 
 def learning_rate(step: np.ndarray | int, steps: int, peak: float, warmup: int) -> np.ndarray:
@@ -135,8 +133,6 @@ def fit(
     *,
     start: Model | None = None,
     objective: Objective | None = None,
-    rate: Callable[[int, int, float, int], float] = learning_rate,
-    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] = adamw,
     data: str | dict = "",
     progress: bool = True,
     on_validation: Callable[[int, Model], None] | None = None,
@@ -154,10 +150,6 @@ def fit(
         Begin with this model and not with random weights: fine-tuning, or longer training. It stays as it is.
     objective : Objective, optional
         What to train for; by default `objective_of` the model.
-    rate : callable
-        The rule of the learning rate, see `learning_rate`.
-    optimizer : callable
-        Makes the optimizer from the parameters.
     data : str or dict
         What it is trained on, for the sidecar.
     progress : bool
@@ -182,25 +174,28 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run, identity, reason = _begin(config, train, val, folder, start, optimizer)
+    run, identity, how = _begin(config, train, val, folder, start)
     objective, train = objective or objective_of(run.model), train.to(run.device)
-    step, how = _captured(run, objective, config.unet.dropout)
+    step, captured = _captured(run, objective, config.unet.dropout)
     warmup, val_every = max(1, round(config.warmup * config.steps)), config.val_every or -(-config.steps // VALIDATIONS)
     main, begun, written = run.accelerator.is_main_process, time.monotonic() - run.seconds, time.monotonic()
-    bar = tqdm(total=config.steps, initial=run.step, disable=not (progress and main), desc=reason + how, unit="step")
-    with stop_requests() as stop, bar, _side_stream(run.device):
+    bar = tqdm(total=config.steps, initial=run.step, disable=not (progress and main), desc=how + captured, unit="step")
+    gpus = [run.device] if run.device.type == "cuda" else []
+    # CUDA captures a graph from what has run on a stream of its own. The caller's random state is put back.
+    stream = torch.cuda.stream(torch.cuda.Stream(run.device) if gpus else None)
+    with stop_requests() as stop, bar, stream, torch.random.fork_rng(gpus):
         while run.step < config.steps:
-            lr = float(rate(run.step, config.steps, config.lr, warmup))
+            lr = float(learning_rate(run.step, config.steps, config.lr, warmup))
             run.set_rates(lr, decay_at(run.step, config.ema_decay))
-            with seeded_dropout(config.unet.dropout, _generator(run, config, 2), run.device):
-                value = step(*draw_batch(run, config, objective, train))
+            if config.unet.dropout:  # its masks come from the global random state
+                torch.manual_seed(_generator(run, config, 2).initial_seed())
+            value = step(*draw_batch(run, config, objective, train))
             run.step += 1
             bar.update()
             last = run.step == config.steps
             if run.step % LOOK_EVERY == 0 or last:
-                _check_finite(value, run.step, config.lr)
                 mae = f"{run.log[-1]['val_mae']:.4f}" if run.log else "-"
-                bar.set_postfix(loss=f"{value.item():.4f}", val_mae=mae, refresh=False)
+                bar.set_postfix(loss=f"{_finite(value, run.step, lr):.4f}", val_mae=mae, refresh=False)
             if run.step % val_every == 0 or last:
                 run.seconds = time.monotonic() - begun
                 seconds, mae = round(run.seconds, 1), validate(run.averaged, val)
@@ -209,9 +204,9 @@ def fit(
                     _keep(run, config, folder, {"data": data, "start": identity["start"]})
                 if on_validation:
                     on_validation(run.step, run.averaged)
-            stopping = _agree(run.accelerator, stop.requested)
-            if stopping or last or time.monotonic() - written > 60 * config.checkpoint_minutes:
-                _check_finite(value, run.step, config.lr)
+            stopping = _agree(run.accelerator, stop.is_set())
+            if stopping or last or time.monotonic() - written > SAVE_EVERY:
+                _finite(value, run.step, lr)
                 run.seconds, written = time.monotonic() - begun, time.monotonic()
                 if main:
                     run.write(folder / "last.pt", identity)
@@ -262,76 +257,59 @@ def quick_estimate(denoiser: Denoiser, schedule: NoiseSchedule, method: str, con
 
 
 def _begin(
-    config: TrainConfig,
-    train: PairedPatches,
-    val: PairedPatches,
-    folder: Path,
-    start: Model | None,
-    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
+    config: TrainConfig, train: PairedPatches, val: PairedPatches, folder: Path, start: Model | None
 ) -> tuple[Run, dict, str]:
     """The run of ``folder`` where it stopped, or a new one; what makes it this run; and how it computes, in words."""
     process = processes()
     identity = asdict(config) | {"train": train.fingerprint(), "val": val.fingerprint()}
-    identity |= {"processes": process.num_processes, "start": start.fingerprint() if start is not None else None}
+    identity |= {"processes": process.num_processes, "start": start and start.fingerprint()}
     state = read_state(folder / "last.pt", identity) if (folder / "last.pt").exists() else {}
-    precision, reason = _choose_precision(config, state, process)
+    choice = choose_precision(process.device, state.get("precision", config.precision))
+    precision, reason = broadcast_object_list([choice])[0]  # each process measures, and all do as the first
     AcceleratorState._reset_state()  # else a notebook's second run could not choose another precision
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is put back
+    with torch.random.fork_rng([]):  # the caller's random state is put back
         torch.default_generator.manual_seed(config.seed)
-        schedule, prediction = cosine_schedule(config.num_train_timesteps), config.prediction
-        options = {"prediction": prediction if config.method == "ddpm" else "x0", "method": config.method}
-        model = Model(config.unet, schedule, percentiles=train.percentiles, **options)
+        model = Model(
+            config.unet,
+            cosine_schedule(config.num_train_timesteps),
+            prediction=config.prediction if config.method == "ddpm" else "x0",
+            method=config.method,
+            percentiles=train.percentiles,
+        )
     if start is not None:
-        _check_start(start, model)
+        for what, ours in model.kind().items():
+            if (theirs := start.kind()[what]) != ours:
+                raise ValueError(f"expected start to have this run's {what}, {ours}, got {theirs}")
         model = copy.deepcopy(start)
         model.unet.normalize_weights_()  # averaged weights are a little short
-    run = Run(model, Accelerator(mixed_precision=precision), optimizer)
+    run = Run(model, Accelerator(mixed_precision=precision))
     if state:
         run.read(state)
     return run, identity, f"{process.device}, {precision}: {reason}"
 
 
-def _choose_precision(config: TrainConfig, state: dict, process: PartialState) -> tuple[str, str]:
-    """The precision of the configuration, else of the run so far, else the fastest; and why. All processes agree."""
-    if config.precision == "fp16" and process.device.type != "cuda":
-        raise ValueError(f"expected precision no or bf16 on {process.device.type}, got fp16, which is for CUDA")
-    if config.precision != "auto":
-        return config.precision, "as asked"
-    if state:
-        return state["precision"], "as before"
-    choice = [choose_precision(process.device)]
-    return broadcast_object_list(choice)[0]
-
-
 def _captured(run: Run, objective: Objective, dropout: float) -> tuple[Callable[..., Tensor], str]:
     """`training_step` of this run, as one CUDA graph where that is possible; on a GPU also a line that says so."""
     step = partial(training_step, run, objective)
-    reasons = {
-        "dropout draws new masks at each step": dropout > 0,
-        "several processes exchange gradients": run.accelerator.num_processes > 1,
-        "the host scales the gradients of fp16": run.accelerator.scaler is not None,
-        "the optimizer waits for the host": not all(group.get("capturable") for group in run.optimizer.param_groups),
-    }
     if run.device.type != "cuda":
         return step, ""
-    why_not = "; ".join(reason for reason, holds in reasons.items() if holds)
-    return (step, f", not as one graph: {why_not}") if why_not else (Captured(step), ", a step as one graph")
-
-
-def _side_stream(device: torch.device) -> AbstractContextManager:
-    """Where CUDA allows a graph to be captured from what has run before."""
-    return torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()
+    if dropout:
+        return step, ", not as one graph: dropout draws new masks at each step"
+    if run.accelerator.num_processes > 1:
+        return step, ", not as one graph: several processes exchange gradients"
+    return Captured(step), ", a step as one graph"
 
 
 def _generator(run: Run, config: TrainConfig, purpose: int) -> torch.Generator:
     return seeded(config.seed, purpose, run.step, run.accelerator.process_index, device=run.device)
 
 
-def _check_finite(value: Tensor, step: int, lr: float) -> None:
-    if not math.isfinite(value.item()):
-        raise FloatingPointError(
-            f"the loss is {value.item()} at step {step}; lower lr (now {lr}) and start in another folder"
-        )
+def _finite(value: Tensor, step: int, lr: float) -> float:
+    """The loss, if it is a number."""
+    loss = value.item()
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {step}; lower lr (now {lr:.3g}) and use another folder")
+    return loss
 
 
 def _agree(accelerator: Accelerator, stop: bool) -> bool:
@@ -359,16 +337,3 @@ def _keep(run: Run, config: TrainConfig, folder: Path, about: dict) -> None:
         "validation": [{"step": line["step"], "mae": round(line["val_mae"], 5)} for line in run.log],
     }
     save_model(run.averaged, folder / "model.safetensors")
-
-
-def _check_start(start: Model, model: Model) -> None:
-    """Whether weights of ``start`` mean in ``model`` what they meant there."""
-    for what, theirs, ours in (
-        ("network", start.unet.config, model.unet.config),
-        ("schedule", start.schedule.config, model.schedule.config),
-        ("prediction", start.prediction, model.prediction),
-        ("method", start.method, model.method),
-        ("scaling of images", start.percentiles, model.percentiles),
-    ):
-        if theirs != ours:
-            raise ValueError(f"expected start to have this run's {what}, {ours}, got {theirs}")

@@ -173,8 +173,8 @@ EXERCISES = {
                 "You square the mean, in which errors of both signs cancel; take the mean of the squares.",
             ),
             "weighted": (
-                lambda f, s, p, x0, cond, t, eps: objectives.weighted_loss(
-                    f, s, p, x0, cond, t, eps, schedule.rates(s, t, x0)[1]
+                lambda f, s, p, x0, cond, t, eps: (
+                    (schedule.rates(s, t, x0)[1] * objectives.error(f, s, p, x0, cond, t, eps).square()).mean()
                 ),
                 "You weight the squares with the noise rate, as training does; here all count the same.",
             ),
