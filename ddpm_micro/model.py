@@ -123,12 +123,20 @@ class Model(nn.Module):
 
     def _plane(self, plane: np.ndarray) -> tuple[Tensor, Scaling]:
         value, scaling = self.percentiles.values(plane)
-        return torch.from_numpy(value)[None, None].to(next(self.parameters()).device), scaling
+        return torch.from_numpy(value)[None, None].to(self.device), scaling
+
+    def images_at_once(self, shape: tuple[int, int], tile: int | None = None) -> int:
+        """How many images (H, W), samples or planes, go through the network at once: at least one."""
+        seen = min(shape[0] * shape[1], (AUTO_TILE if tile is None else tile) ** 2)  # pixels of one of them
+        return max(1, pixels_at_once(self.device) // max(1, seen))
 
     def planes_at_once(self, shape: tuple[int, int], tile: int | None = None, samples: int = 1) -> int:
-        """How many planes (H, W) are worked on at once, with so many samples of each: at least one."""
-        seen = min(shape[0] * shape[1], (AUTO_TILE if tile is None else tile) ** 2)  # pixels through the network
-        return max(1, pixels_at_once(next(self.parameters()).device) // (seen * samples))
+        """How many planes of a stack are worked on together: what a GPU can take with all samples, on a CPU one."""
+        return max(1, self.images_at_once(shape, tile) // samples) if self.device.type == "cuda" else 1
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
 
     def kind(self) -> dict[str, Any]:
         """What one must know to use its weights, JSON-like; also what the sidecar of its file says."""

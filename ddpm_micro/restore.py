@@ -129,7 +129,7 @@ def restore(
 
     def draw(first: int, conds: list[Tensor], scalings: list[Scaling]) -> Iterator[np.ndarray]:
         """Sample 0 of some planes, then sample 1 of them and so on, each (planes, H, W), as network values."""
-        batch = max(1, model.planes_at_once((height, width), tile) // len(conds))
+        batch = max(1, model.images_at_once((height, width), tile) // len(conds))
         for start in range(0, samples, batch):
             numbers = range(start, min(start + batch, samples))
             generators = [noise(plane + first + i, k) for k in numbers for i in range(len(conds))]

@@ -235,7 +235,7 @@ def validate(model: Model, val: PairedPatches, *, most: int = 32) -> float:
 
     For n2v without clean images it is the error at hidden pixels: seeing them, returning the input would look perfect.
     """
-    x0, cond = (part.to(next(model.parameters()).device) for part in val.centres(most))
+    x0, cond = (part.to(model.device) for part in val.centres(most))
     model.eval()
     if model.method == "n2v" and torch.equal(x0, cond):
         seen, hidden = hide(cond, torch.Generator().manual_seed(0))

@@ -99,7 +99,9 @@ def test_sample_k_does_not_depend_on_k_or_batch_or_stack(sampler: str, monkeypat
     # Each plane of a stack draws noise of its own, the same as if it were restored alone under its number.
     alone = samples(IMAGE, 4, 10**9, plane=1)
     assert np.abs(alone - reference).max() > 1
-    for batch_pixels in (10**9, 3 * IMAGE.size, 1):  # both planes at once, or three samples, or one
+    np.testing.assert_allclose(samples(stack, 4, 10**9)[:, 1], alone, rtol=0, atol=2e-3)
+    monkeypatch.setattr(Model, "planes_at_once", lambda *_: 2)  # as on a GPU
+    for batch_pixels in (10**9, 3 * IMAGE.size, 1):
         np.testing.assert_allclose(samples(stack, 4, batch_pixels)[:, 1], alone, rtol=0, atol=2e-3)
 
 

@@ -16,7 +16,7 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from importlib.util import find_spec
@@ -274,10 +274,9 @@ def sampling(tiny: bool) -> dict[str, float]:
 
 def specialist(tiny: bool) -> dict[str, Any]:
     """A whole training as the shipped specialists had it, start and validation included, beside the shipped one."""
-    steps, found = 2 if tiny else 6000, {}
-    parts = [PairedPatches(pairs.low, pairs.high, TrainConfig.patch) for pairs in zebrafish(tiny)]
+    found = {}
     for seed in range(1 if tiny else 3):
-        found[f"seed {seed}"] = trained(TrainConfig(steps=steps, seed=seed), parts)
+        found[f"seed {seed}"] = trained(TrainConfig(steps=2 if tiny else 6000, seed=seed), zebrafish(tiny))
     shipped = checkpoint.load_model("zebrafish").info
     return found | {"shipped": {"seconds": shipped["seconds"], "val_mae": shipped["validation"][-1]["mae"]}}
 
@@ -288,7 +287,7 @@ def batch_and_rate(tiny: bool) -> Records:
     With n times the batch the rate stays, grows with sqrt(n) (for Adam: Malladi et al. 2022, arXiv 2205.10287), or
     grows with n. Expected beforehand: sqrt(n) is best up to batches of 128; at 512 too few steps are left for any rule.
     """
-    records, parts = [], [PairedPatches(pairs.low, pairs.high, TrainConfig.patch) for pairs in zebrafish(tiny)]
+    records, parts = [], zebrafish(tiny)
     for batch in (8,) if tiny else (8, 32, 128, 512):
         n = batch / 8
         for rule, factor in (
@@ -299,9 +298,12 @@ def batch_and_rate(tiny: bool) -> Records:
     return records
 
 
-def zebrafish(tiny: bool) -> Iterator[simulate.Pairs]:
-    for part in ("train", "val"):
-        yield simulate.make_pairs("zebrafish", 2, size=64, seed=0) if tiny else simulate.split("zebrafish", part)
+def zebrafish(tiny: bool) -> list[PairedPatches]:
+    """The patches to train on, and those to validate with."""
+    parts = [simulate.make_pairs("zebrafish", 2, size=32, seed=0)] * 2
+    if not tiny:
+        parts = [simulate.split("zebrafish", part) for part in ("train", "val")]
+    return [PairedPatches(pairs.low, pairs.high, 16 if tiny else TrainConfig.patch) for pairs in parts]
 
 
 def trained(config: TrainConfig, parts: list[PairedPatches]) -> dict[str, float | None]:

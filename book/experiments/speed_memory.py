@@ -31,7 +31,9 @@ def peak_of_restoring(tiny: bool = False) -> dict[str, int]:
 
 def restored(folder: Path, shape: tuple[int, ...]) -> int:
     """MB that restoring an image of this shape takes at most."""
-    tifffile.imwrite(folder / "low.tif", np.random.default_rng(0).poisson(30, shape).astype(np.uint16))
+    tifffile.imwrite(
+        folder / "low.tif", np.random.default_rng(0).poisson(30, shape).astype(np.uint16), photometric="minisblack"
+    )
     options = ["--model", "zebrafish", "--samples", "2", "--steps", "1", "--overwrite"]
     command = [sys.executable, __file__, "restore", str(folder / "low.tif"), str(folder / "out.tif"), *options]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}

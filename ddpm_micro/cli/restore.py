@@ -34,6 +34,10 @@ def add_options(to: argparse.ArgumentParser) -> None:
     number(to, "--seed", int, 0, "start of the random numbers; the same seed gives the same samples")
     text = f"side in pixels of the windows the network sees; if not given, {default_of('model', 'AUTO_TILE')}"
     number(to, "--tile", int, None, text)
+    text = (
+        "bits of the network's numbers; auto: bfloat16 where this device is faster with it, which is told, else float32"
+    )
+    to.add_argument("--precision", choices=("auto", "float32"), default="auto", help=text)
     text = "write OUT.lower.tif and OUT.upper.tif, which hold so many per cent of the truth (calibrated models only)"
     to.add_argument("--interval", type=int, choices=LEVELS, help=text)
     text = "write OUT.residual.tif, what was removed in units of its noise, and tell the residual check of every plane"

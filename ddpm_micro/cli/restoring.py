@@ -50,6 +50,16 @@ class Restorer:
         self.once |= model.method != "ddpm"
         return model
 
+    @cached_property
+    def precision(self) -> str:
+        """In how many bits the network computes; said if it is not float32."""
+        from ddpm_micro.device import choose_device, choose_precision
+
+        precision, why = choose_precision(choose_device()[0], {"float32": "no"}.get(self.arguments.precision, "auto"))
+        if precision != "no":
+            self.say(f"ddpm-micro: computing in {precision}: {why}; or choose --precision float32", sys.stderr)
+        return precision
+
     def restore(self, source: Path, target: Path) -> None:
         """Restore one file and tell its warnings, each kind once; of a file that fails the error alone is told."""
         with _warnings() as found:
@@ -60,9 +70,11 @@ class Restorer:
 
     def _restore(self, source: Path, target: Path) -> None:
         """All that is written of it appears together when its planes are done, or not at all."""
+        import numpy as np
         from tqdm import tqdm
 
         from ddpm_micro import files
+        from ddpm_micro.device import autocast
 
         places, checks = beside(target), {}
         for path in (target, *places.values()):
@@ -76,15 +88,22 @@ class Restorer:
                     paths = [target, *(places[name] for name in names)]
                     results = files.results_at(paths, about, self.key(source), first=self.rank == 0)
                 self.wait()
-            todo = [number for number in results.todo() if number % self.world == self.rank]
+            samples = 1 if self.once else self.arguments.samples
+            size = self.model.planes_at_once(about.shape[-2:], self.arguments.tile, samples)
+            blocks = sorted({number // size for number in results.todo()})
+            todo = [block for block in blocks if block % self.world == self.rank]
             shown = self.rank == 0 and sys.stderr.isatty()
             alone = shown and len(numbers) == 1  # then there is a bar of samples instead of one of planes
             with results.kept_if_begun():
-                for number in tqdm(todo, desc=source.name, unit="plane", disable=alone or not shown):
-                    plane = planes[numbers[number]]
-                    images = self.estimate(plane, number, progress=alone)
-                    checks[number] = self.residual(plane, images)
-                    results.put(number, *(images[name] for name in ("mean", *names)))
+                for block in tqdm(todo, desc=source.name, unit="plane", unit_scale=size, disable=alone or not shown):
+                    first = block * size
+                    stack = np.stack([planes[number] for number in numbers[first : first + size]])
+                    with autocast(self.precision):
+                        found = self.estimate(stack, first, progress=alone)
+                    for number, plane in enumerate(stack, start=first):
+                        images = {name: image[number - first] for name, image in found.items() if image is not None}
+                        checks[number] = self.residual(plane, images)
+                        results.put(number, *(images[name] for name in ("mean", *names)))
                 self.wait()
                 if self.rank == 0:
                     results.publish(overwrite=self.arguments.overwrite)
@@ -125,7 +144,9 @@ class Restorer:
         others = ("run", "overwrite", "input", "output")  # another computer may have other paths
         options = {key: value for key, value in vars(self.arguments).items() if key not in others}
         about = source.stat()
-        return f"{options} {self.model.fingerprint()} {source.name} {about.st_size} {about.st_mtime_ns}"
+        return (
+            f"{options} {self.precision} {self.model.fingerprint()} {source.name} {about.st_size} {about.st_mtime_ns}"
+        )
 
     def say(self, text: str, file: TextIO | None = None) -> None:
         if self.rank == 0:
@@ -138,24 +159,28 @@ class Restorer:
 
             processes().wait_for_everyone()
 
-    def estimate(self, plane: np.ndarray, number: int, *, progress: bool) -> dict[str, np.ndarray]:
-        """The mean and, if samples are drawn, what they tell of its error."""
+    def estimate(self, stack: np.ndarray, first: int, *, progress: bool) -> dict[str, np.ndarray | None]:
+        """The mean of some planes, of which ``first`` is the first, and, if samples are drawn, its expected error."""
         import numpy as np
 
         from ddpm_micro.restore import restore
 
-        if plane.min() == plane.max():  # nothing to restore
-            self.model.planes(plane)  # but grey levels that no result can hold are refused all the same
-            nothing = np.zeros_like(plane)
-            return {"mean": plane, "lower": plane, "upper": plane, "std": nothing, "error": nothing}
-        if self.once:
-            return {"mean": self.model.posterior_mean(plane, **self.options("seed", "tile"))}
-        options = self.options("seed", "tile", *DRAWING)
-        found = restore(self.model, plane, plane=number, progress=progress, **options)
-        images = {"mean": found.mean, "std": found.std, "error": found.error}
-        if self.arguments.interval:
-            images["lower"], images["upper"] = found.interval(self.arguments.interval)
-        return images
+        constant = stack.min(axis=(1, 2)) == stack.max(axis=(1, 2))  # nothing to restore
+        if constant.all():
+            self.model.planes(stack)  # but grey levels that no result can hold are refused all the same
+            images = dict.fromkeys(("mean", "std", "error", "lower", "upper"), stack)
+        elif self.once:
+            images = {"mean": self.model.posterior_mean(stack, **self.options("seed", "tile"))}
+        else:
+            found = restore(self.model, stack, plane=first, progress=progress, **self.options("seed", "tile", *DRAWING))
+            images = {"mean": found.mean, "std": found.std, "error": found.error}
+            if self.arguments.interval:
+                images["lower"], images["upper"] = found.interval(self.arguments.interval)
+        kept, constant = {"std": 0 * stack, "error": 0 * stack}, constant[:, None, None]
+        return {
+            name: image if image is None else np.where(constant, kept.get(name, stack), image)
+            for name, image in images.items()
+        }
 
     def residual(self, plane: np.ndarray, images: dict[str, np.ndarray]) -> tuple[float, str] | None:
         """What the residual check says of a plane; with ``--residual`` it adds the map to the images."""
