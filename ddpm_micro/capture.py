@@ -27,22 +27,12 @@ class Captured:
 
     A graph knows addresses and no values: each call copies its inputs to where the recorded call found them. All calls
     have inputs of the same shapes. Recording computes nothing, so that the call that records repeats right away.
-
-    Parameters
-    ----------
-    step : callable
-        Must not wait for the device, nor draw random numbers.
-    record : callable
-        Does what `cuda_graph` does.
-
-    Attributes
-    ----------
-    refused : str
-        Why the step could not be recorded and is called as it is; empty if it could.
+    ``step`` must not wait for the device, nor draw random numbers; ``record`` does what `cuda_graph` does.
     """
 
     def __init__(self, step: Step, record: Callable = cuda_graph) -> None:
-        self.step, self.record, self.calls, self.refused = step, record, 0, ""
+        self.step, self.record, self.calls = step, record, 0
+        self.refused = ""  # why the step could not be recorded and is called as it is
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         self.calls += 1

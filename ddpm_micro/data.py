@@ -25,17 +25,11 @@ class PairedPatches:
 
     Parameters
     ----------
-    low, high : sequence of ndarray, each (H, W)
-        Grey levels. The two images of a pair have one shape, pairs may differ. Both images of a pair are scaled
-        by the low one.
+    low, high : sequence of ndarray, each (H, W), grey levels
+        The two images of a pair have one shape, pairs may differ. Both images are scaled by the low one.
     patch : int, pixels
         Side of a patch; smaller images are an error.
     percentiles : Percentiles
-
-    Attributes
-    ----------
-    x0, cond : list of ndarray, each (H, W), float32, network values
-        The high and the low images. They are views of ``pixels``, in which all images lie one after another.
     """
 
     def __init__(
@@ -58,7 +52,7 @@ class PairedPatches:
         heights, widths = np.array([image.shape for image in low]).T
         ends = np.cumsum(heights * widths)
         pixels = np.empty((2, ends[-1]), np.float32)
-        self.x0, self.cond = (
+        self.x0, self.cond = (  # lists of float32 (H, W), network values: views of ``pixels``, where all lie in a row
             [line[end - h * w : end].reshape(h, w) for end, h, w in zip(ends, heights, widths, strict=True)]
             for line in pixels
         )

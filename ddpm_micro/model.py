@@ -154,22 +154,11 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def posterior_mean(self, image: np.ndarray, *, seed: int = 0, tile: int | None = None) -> np.ndarray:
-        """E[clean image | image] from one call of the network, at t = T.
+        """E[clean image | image] from one call of the network, at t = T; float32, shape and units of ``image``.
 
-        For a diffusion model x_T is noise and tells nothing of the image; the mean of ever more samples of a perfect
-        model would converge to this answer. For a ``care`` or ``n2v`` network it is the only answer.
-
-        Parameters
-        ----------
-        image : ndarray, shape (H, W) or (N, H, W), grey levels
-        seed : int
-            Seed of the noise that stands for x_T.
-        tile : int, pixels, optional
-            See `ddpm_micro.restore.restore`.
-
-        Returns
-        -------
-        ndarray, float32, shape and units of ``image``
+        For a diffusion model x_T is noise, from ``seed``, and tells nothing of the image; the mean of ever more
+        samples of a perfect model would converge to this answer. For a ``care`` or ``n2v`` network it is the only
+        answer. ``image`` and ``tile`` are as for `ddpm_micro.restore.restore`.
 
         Raises
         ------

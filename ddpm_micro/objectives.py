@@ -27,17 +27,10 @@ class Objective:
     """What a network is trained for, in two halves, of which the second holds nothing random.
 
     Only the second half can be captured as a CUDA graph, which does the same with new numbers at each step.
-
-    Attributes
-    ----------
-    draw : callable
-        ``draw(x0, cond, generator)``: all that is random about a step, a tuple of tensors.
-    loss : callable
-        ``loss(output, x0, cond, *drawn)``: a scalar.
     """
 
-    draw: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, ...]]
-    loss: Callable[..., Tensor]
+    draw: Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, ...]]  # (x0, cond, generator) -> all that is random
+    loss: Callable[..., Tensor]  # (output, x0, cond, *drawn) -> a scalar
 
 
 def objective_of(model: Model) -> Objective:

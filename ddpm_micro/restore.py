@@ -23,29 +23,16 @@ from ddpm_micro.tiling import tiled
 
 @dataclass(frozen=True)
 class Restoration:
-    """The outcome of `restore`, in the units of the image it was given.
+    """The outcome of `restore`, in the units of the image it was given."""
 
-    Attributes
-    ----------
-    mean : ndarray, float32, shape (H, W) or (N, H, W)
-        Mean of the samples: the estimate with the least squared error.
-    std : ndarray, float32, the same shape
-        Standard deviation of the samples: where the model is unsure. NaN for one sample. The denominator is K - 1 or,
-        for antithetic samples, whose mean is all but known, K.
-    samples : ndarray, float32, shape (K, H, W) or (K, N, H, W), or None
-        The samples themselves, if asked for: each is one image that could have been.
-    error : ndarray, float32, the shape of ``mean``, or None
-        Expected root mean squared error of each pixel, where the model was calibrated for these settings.
-    calibration, settings
-        Of the model, and how the samples were drawn.
-    """
-
-    mean: np.ndarray
+    mean: np.ndarray  # of the samples, the estimate with the least squared error; float32, (H, W) or (N, H, W)
+    # Deviation of the samples, where the model is unsure; NaN for one sample. The denominator is K - 1 or, for
+    # antithetic samples, whose mean is all but known, K. The shape of ``mean``.
     std: np.ndarray
-    samples: np.ndarray | None = None
-    error: np.ndarray | None = None
-    calibration: Calibration | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    samples: np.ndarray | None = None  # (K, H, W) or (K, N, H, W), if asked for: each could have been the image
+    error: np.ndarray | None = None  # expected root mean squared error of each pixel, of a model calibrated for it
+    calibration: Calibration | None = None  # of the model
+    settings: dict[str, Any] = field(default_factory=dict)  # how the samples were drawn
 
     def interval(self, level: int = 90) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound of each pixel, between which the truth lies with a probability of ``level`` per cent.

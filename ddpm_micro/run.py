@@ -21,35 +21,16 @@ from ddpm_micro.model import Model
 
 
 class Run:
-    """A model in training at some step.
-
-    Parameters
-    ----------
-    model : Model
-        Trained in place.
-    accelerator : Accelerator, optional
-        Device, precision and processes; by default float32.
-
-    Attributes
-    ----------
-    average : Tensor, shape (number of weights,)
-        The exponential moving average of the weights, one after another.
-    averaged : Model
-        The model with the averaged weights, which are views of ``average``: it is validated and saved.
-    decay : Tensor, shape ()
-        Share of the average that the next step keeps.
-    step, seconds, log
-        Steps done, the time they took, and one record for each validation.
-    """
+    """A model, trained in place, at some step; device, precision and processes are the accelerator's."""
 
     def __init__(self, model: Model, accelerator: Accelerator | None = None) -> None:
         self.accelerator = accelerator or Accelerator(mixed_precision="no")
         self.device = self.accelerator.device
         self.model = model.to(self.device, memory_format=torch.channels_last).train().requires_grad_(True)
         self.averaged = copy.deepcopy(self.model).eval()
-        self.average = self.weights()
-        vector_to_parameters(self.average, self.averaged.parameters())
-        self.decay = torch.zeros((), device=self.device)
+        self.average = self.weights()  # exponential moving average of all weights, shape (number of weights,)
+        vector_to_parameters(self.average, self.averaged.parameters())  # this model's weights are views of it
+        self.decay = torch.zeros((), device=self.device)  # share of the average that the next step keeps
         # No weight decay: the network holds its weights at unit magnitude instead.
         optimizer = torch.optim.AdamW(
             model.parameters(),
@@ -60,8 +41,8 @@ class Run:
             capturable=self.device.type == "cuda",
         )
         self.network, self.optimizer = self.accelerator.prepare(model.unet, optimizer)
-        self.step, self.seconds = 0, 0.0
-        self.log: list[dict] = []
+        self.step, self.seconds = 0, 0.0  # steps done, and the time they took
+        self.log: list[dict] = []  # one record for each validation
 
     def weights(self) -> Tensor:
         """All weights as they are now, one after another, shape (number of weights,)."""

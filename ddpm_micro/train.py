@@ -40,45 +40,21 @@ SAVE_EVERY = 300  # seconds between two writings of all that a run needs to go o
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. Two runs of one configuration on one CPU give the same weights.
+    """One training run. Two runs of one configuration on one CPU give the same weights."""
 
-    Attributes
-    ----------
-    steps, batch_size, patch : int
-        Optimiser steps, patches per step and process, side of a patch in pixels.
-    lr : float
-        Peak learning rate, see `learning_rate`. It is relative to filters of magnitude 1 (EDM2).
-    warmup : float, in [0, 1]
-        Share of the steps in which the learning rate rises.
-    ema_decay : float, in [0, 1)
-        Decay of the averaged weights, which are validated and saved; it starts low and rises to this.
-    method : {"ddpm", "care", "n2v"}
-        A diffusion model, or the same network trained as one of its rivals, see `ddpm_micro.objectives`.
-    prediction : {"v", "eps", "x0"}
-        What a diffusion model predicts; the rivals predict x0.
-    num_train_timesteps : int
-        T of the cosine schedule.
-    unet : UNetConfig
-    seed : int
-    val_every : int, optional
-        Steps between validations, by default a sixteenth of the run. The weights of the lowest validation MAE are kept.
-    precision : {"auto", "no", "bf16"}
-        ``"auto"`` takes what is fastest, see `choose_precision`.
-    """
-
-    steps: int = 4000
-    batch_size: int = 8
-    patch: int = 64
-    lr: float = 1e-1
-    warmup: float = 0.025
-    ema_decay: float = 0.999
-    method: str = "ddpm"
-    prediction: str = "v"
-    num_train_timesteps: int = 200
+    steps: int = 4000  # of the optimizer
+    batch_size: int = 8  # patches per step and process
+    patch: int = 64  # pixels, side of a patch
+    lr: float = 1e-1  # peak of `learning_rate`; relative to filters of magnitude 1 (EDM2)
+    warmup: float = 0.025  # share of the steps in which the learning rate rises, in [0, 1]
+    ema_decay: float = 0.999  # of the averaged weights, in [0, 1): what `decay_at` rises to
+    method: str = "ddpm"  # a diffusion model; or "care" or "n2v", rivals with the same network
+    prediction: str = "v"  # what a diffusion model predicts: "v", "eps" or "x0"; the rivals predict x0
+    num_train_timesteps: int = 200  # T of the cosine schedule
     unet: UNetConfig = field(default_factory=UNetConfig.micro)
     seed: int = 0
-    val_every: int | None = None
-    precision: str = "auto"
+    val_every: int | None = None  # steps between validations; if None, a sixteenth of the run
+    precision: str = "auto"  # "no" (float32), "bf16", or whichever is faster, see `choose_precision`
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -86,14 +62,14 @@ class TrainConfig:
         for name in ("steps", "batch_size", "patch", "num_train_timesteps", "val_every", "lr"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"expected ema_decay in [0, 1), got {self.ema_decay}")
-        if not 0 <= self.warmup <= 1:
-            raise ValueError(f"expected warmup, a share of the steps, in [0, 1], got {self.warmup}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"expected a seed in 0..2**63 - 1, got {self.seed}")
-        if self.precision not in ("auto", "no", "bf16"):
-            raise ValueError(f"expected precision auto, no or bf16, got {self.precision!r}")
+        for name, holds, allowed in (
+            ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),
+            ("warmup", 0 <= self.warmup <= 1, "in [0, 1], a share of the steps"),
+            ("seed", 0 <= self.seed < 2**63, "in 0..2**63 - 1"),
+            ("precision", self.precision in ("auto", "no", "bf16"), "auto, no or bf16"),
+        ):
+            if not holds:
+                raise ValueError(f"expected {name} {allowed}, got {getattr(self, name)!r}")
 
 
 def learning_rate(step: np.ndarray | int, steps: int, peak: float, warmup: int) -> np.ndarray:
@@ -144,8 +120,8 @@ def fit(
     config : TrainConfig
     train, val : PairedPatches
     folder : path
-        Takes ``model.safetensors`` with its sidecar (the best averaged weights so far), ``log.jsonl`` (one line per
-        validation) and ``last.pt`` (all that is needed to go on).
+        Takes ``model.safetensors`` with its sidecar (the averaged weights of the lowest validation MAE, which are
+        returned too), ``log.jsonl`` (one line per validation) and ``last.pt`` (all that is needed to go on).
     start : Model, optional
         Begin with this model and not with random weights: fine-tuning, or longer training. It stays as it is.
     objective : Objective, optional
@@ -156,11 +132,6 @@ def fit(
         Show a bar with the loss and the time left.
     on_validation : callable, optional
         Called as ``on_validation(step, model)`` after each validation with the averaged weights.
-
-    Returns
-    -------
-    Model
-        With the averaged weights of the lowest validation MAE.
 
     Raises
     ------
@@ -180,10 +151,11 @@ def fit(
     warmup, val_every = max(1, round(config.warmup * config.steps)), config.val_every or -(-config.steps // VALIDATIONS)
     main, begun, written = run.accelerator.is_main_process, time.monotonic() - run.seconds, time.monotonic()
     bar = tqdm(total=config.steps, initial=run.step, disable=not (progress and main), desc=how + captured, unit="step")
-    gpus = [run.device] if run.device.type == "cuda" else []
-    # CUDA captures a graph from what has run on a stream of its own. The caller's random state is put back.
-    stream = torch.cuda.stream(torch.cuda.Stream(run.device) if gpus else None)
-    with stop_requests() as stop, bar, stream, torch.random.fork_rng(gpus):
+    gpus, stream = [], None
+    if run.device.type == "cuda":  # it captures a graph from what has run on a stream of its own
+        gpus, stream = [run.device], torch.cuda.Stream(run.device)
+        stream.wait_stream(torch.cuda.current_stream(run.device))
+    with stop_requests() as stop, bar, torch.cuda.stream(stream), torch.random.fork_rng(gpus):
         while run.step < config.steps:
             lr = float(learning_rate(run.step, config.steps, config.lr, warmup))
             run.set_rates(lr, decay_at(run.step, config.ema_decay))

@@ -20,26 +20,13 @@ BRANCH = 0.3  # weight of a block's branch in the sum with its input, which gets
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of the network.
+    """Shape of the network."""
 
-    Attributes
-    ----------
-    base_channels : int
-        Channels at full resolution.
-    channel_mults : tuple of int
-        Channels of each level, in multiples of ``base_channels``; each level halves the resolution.
-    num_res_blocks : int
-        Blocks per level on the way down; one more on the way up, for the skip that each level starts with.
-    attn_levels : tuple of int
-        Levels with self-attention, counted from 0 at full resolution.
-    dropout : float, in [0, 1)
-    """
-
-    base_channels: int
-    channel_mults: tuple[int, ...]
-    num_res_blocks: int
-    attn_levels: tuple[int, ...]
-    dropout: float = 0.0
+    base_channels: int  # at full resolution
+    channel_mults: tuple[int, ...]  # channels of each level in multiples of these; a level halves the resolution
+    num_res_blocks: int  # per level on the way down; one more on the way up, for the skip that each level starts with
+    attn_levels: tuple[int, ...]  # levels with self-attention, counted from 0 at full resolution
+    dropout: float = 0.0  # in [0, 1)
 
     def __post_init__(self) -> None:
         for name in ("channel_mults", "attn_levels"):  # JSON has lists
@@ -104,15 +91,9 @@ class UNet(nn.Module):
         self.gain_out = nn.Parameter(torch.zeros(()))  # starts from the zero function
 
     def forward(self, x_t: Tensor, noise_level: Tensor, cond: Tensor) -> Tensor:
-        """Parameters
-        ----------
-        x_t, cond : Tensor, shape (B, 1, H, W), any H, W >= 1
-        noise_level : Tensor, shape (B,)
-            A number of order 1 that tells the noise level, such as a quarter of log(noise / signal rate).
+        """From x_t and cond, shape (B, 1, H, W) with any H, W >= 1, and the noise level, shape (B,): (B, 1, H, W).
 
-        Returns
-        -------
-        Tensor, shape (B, 1, H, W)
+        The noise level is a number of order 1, such as a quarter of log(noise / signal rate).
         """
         if x_t.shape != cond.shape or x_t.ndim != 4 or x_t.shape[1] != 1:
             raise ValueError(
@@ -120,7 +101,8 @@ class UNet(nn.Module):
             )
         height, width = x_t.shape[-2:]
         x = torch.cat([x_t, cond, torch.ones_like(x_t)], dim=1)
-        x = _pad(x, self.config.multiple)
+        beyond = (0, -width % self.config.multiple, 0, -height % self.config.multiple)
+        x = F.pad(x, beyond, mode="replicate")
         embed = self.embedding(noise_level)
         x = _unit(self.conv_in(x), (1,))
         skips = []
@@ -257,9 +239,3 @@ def _unit(x: Tensor, over: tuple[int, ...]) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=over, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
     size = math.prod(x.shape[d] for d in over)
     return x / (norm / math.sqrt(size) + 1e-4).to(x.dtype)
-
-
-def _pad(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides are a multiple."""
-    height, width = x.shape[-2:]
-    return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")

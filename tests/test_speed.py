@@ -15,5 +15,9 @@ def test_the_run_on_a_card_is_ready(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     log = (tmp_path / "speed.log").read_text()
     assert done.stdout.splitlines() == ["speed: 0", "generalist: 0"], log[-2000:]
-    for what in ("matmul_bf16_tflops", '"how": "diffusers"', "article: 15 of 200 steps"):
+    parts = ("machine", "limits", "forward", "training", "restoring", "precision", "sampling", "memory")
+    assert [line.partition(",")[0] for line in log.splitlines() if " s " in line and line[0].isalpha()] == [
+        *parts, "specialist", "batch_and_rate", "paper",
+    ]  # fmt: skip
+    for what in ("matmul_bf16_tflops", '"how": "diffusers"', '"how": "captured"', "article: 15 of 200 steps"):
         assert what in log

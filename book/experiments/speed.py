@@ -21,6 +21,7 @@ from datetime import date
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,8 @@ def main() -> None:
     }  # fmt: skip
     if ON_GPU or tiny:
         parts |= {"specialist": specialist, "batch_and_rate": batch_and_rate, "paper": paper}
+    elif which("g++"):
+        parts |= {"compiled": compiled}
     found = load("speed") if (RESULTS / "speed.json").is_file() else {}
     here = found.setdefault(DEVICE.type, {})
     for name, part in parts.items():
@@ -121,19 +124,15 @@ def forward(tiny: bool) -> Records:
 def training(tiny: bool) -> Records:
     """Steps a second of this package, plain and as one graph, and of the rivals, on patches of 64 pixels."""
     rounds, batches = (1, (2,)) if tiny else (3, (8, 32, 128, 512) if ON_GPU else (8, 32))
-    pairs = simulate.make_pairs("zebrafish", 4 if tiny else 32, size=128, seed=0)
-    patches = PairedPatches(pairs.low, pairs.high, 16 if tiny else 64).to(DEVICE)
-    records = []
+    patches, records = training_patches(tiny), []
     for batch in batches:
         for name, bits in PRECISIONS.items():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "TF32"
             steps = {"plain": ours(patches, batch, bits), "diffusers": theirs(diffusers_unet(), patches, batch, bits)}
             if find_spec("denoising_diffusion_pytorch"):
                 steps["lucidrains"] = theirs(lucidrains_unet(), patches, batch, bits)
-            if ON_GPU:
+            if ON_GPU or tiny:  # on a CPU it warns and takes the step as it is
                 steps["captured"] = ours(patches, batch, bits, Captured)
-            elif batch == 8 and name == "float32" and not tiny:  # it takes a minute or two to compile
-                steps["compiled"] = ours(patches, batch, bits, compiled=True)
             repeats, warm_up = (20, WARM_UP + 2) if ON_GPU else (1, 1)
             for how, seconds in fastest(steps, rounds, repeats, warm_up).items():
                 record = {"batch": batch, "precision": name, "how": how, "steps_per_second": short(1 / seconds)}
@@ -143,16 +142,34 @@ def training(tiny: bool) -> Records:
     return records
 
 
+def compiled(tiny: bool) -> Records:
+    """The plain step beside one whose network torch.compile has made, which takes it a minute or two."""
+    patches = training_patches(tiny)
+    steps = {
+        how: ours(patches, 8, "no", of_network=of) for how, of in {"plain": None, "compiled": torch.compile}.items()
+    }
+    seconds = fastest(steps, rounds=5)
+    return [
+        {"batch": 8, "precision": "float32", "how": how, "steps_per_second": short(1 / s)} for how, s in seconds.items()
+    ]
+
+
+def training_patches(tiny: bool) -> PairedPatches:
+    pairs = simulate.make_pairs("zebrafish", 4 if tiny else 32, size=128, seed=0)
+    return PairedPatches(pairs.low, pairs.high, 16 if tiny else 64).to(DEVICE)
+
+
 def ours(
-    patches: PairedPatches, batch: int, bits: str, wrap: Callable = lambda step: step, compiled: bool = False
+    patches: PairedPatches, batch: int, bits: str, of_step: Callable | None = None, of_network: Callable | None = None
 ) -> Callable[[], Any]:
-    """A step as `fit` makes it, its batch included."""
+    """A step as `fit` makes it, its batch included; the step or the network can be made into something faster."""
     config = TrainConfig(batch_size=batch, patch=patches.patch)
     run = Run(Model(config.unet, cosine_schedule()), accelerator(bits))
-    run.network = torch.compile(run.network) if compiled else run.network
+    run.network = of_network(run.network) if of_network else run.network
     run.set_rates(1e-3, 0.99)
     objective = objective_of(run.model)
-    step = wrap(partial(training_step, run, objective))
+    step = partial(training_step, run, objective)
+    step = of_step(step) if of_step else step
 
     def one() -> None:
         step(*draw_batch(run, config, objective, patches))
