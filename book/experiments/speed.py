@@ -47,7 +47,7 @@ from ddpm_micro.unet import UNet, UNetConfig
 
 DEVICE = choose_device()[0]
 ON_GPU = DEVICE.type == "cuda"
-PRECISIONS = {"float32": "no", "TF32": "no", "bf16": "bf16"} if ON_GPU else {"float32": "no", "bf16": "bf16"}
+BF16 = choose_precision(DEVICE)[0] == "bf16"  # a CPU without units for it takes a hundred times as long
 WAYS = {"mean of 15": {"samples": 15}, "four pairs": {"samples": 8, "antithetic": True}}
 WAYS |= {"one pair": {"samples": 2, "antithetic": True}}
 Records = list[dict[str, Any]]
@@ -63,6 +63,8 @@ def main() -> None:
         "machine": machine, "limits": limits, "forward": forward, "training": training, "restoring": restoring,
         "precision": precision, "sampling": sampling, "memory": peak_of_restoring,
     }  # fmt: skip
+    if not (BF16 or tiny):
+        del parts["precision"]
     if ON_GPU or tiny:
         parts |= {"specialist": specialist, "batch_and_rate": batch_and_rate, "paper": paper}
     elif which("g++"):
@@ -77,6 +79,12 @@ def main() -> None:
             print(f"{name}, {took:.0f} s", json.dumps(here[name], indent=1), flush=True)
             if not tiny:  # after each part: a run that is cut off leaves what it has
                 save("speed", found)
+
+
+def precisions(tiny: bool) -> dict[str, str]:
+    """What is worth measuring on this device: its name here, and in accelerate's words."""
+    tf32 = {"TF32": "no"} if ON_GPU else {}
+    return {"float32": "no"} | tf32 | ({"bf16": "bf16"} if BF16 or tiny else {})
 
 
 def machine(tiny: bool) -> dict[str, str | int]:
@@ -95,7 +103,8 @@ def machine(tiny: bool) -> dict[str, str | int]:
 def limits(tiny: bool) -> dict[str, float]:
     """What the machine does at best: products of matrices, and copies in memory."""
     side, found = 256 if tiny else 8192 if ON_GPU else 2048, {}
-    for name, dtype in {"float32": torch.float32, "bf16": torch.bfloat16}.items():
+    for name in precisions(tiny).keys() - {"TF32"}:
+        dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[name]
         matrix = torch.ones(side, side, dtype=dtype, device=DEVICE)
         seconds = fastest({name: lambda: matrix @ matrix}, rounds=5)[name]  # noqa: B023 (called at once)
         found[f"matmul_{name}_tflops"] = short(2 * side**3 / seconds / 1e12)
@@ -112,7 +121,9 @@ def forward(tiny: bool) -> Records:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         unet(images, level, images)
     best, records = limits(tiny), []
-    for name, bits in {"float32": "no", "bf16": "bf16"}.items():
+    for name, bits in precisions(tiny).items():
+        if name == "TF32":
+            continue
         with torch.no_grad(), autocast(bits):
             seconds = fastest({name: lambda: unet(images, level, images)}, 2 if tiny else 10)[name]
         tflops = counter.get_total_flops() / seconds / 1e12
@@ -126,7 +137,7 @@ def training(tiny: bool) -> Records:
     rounds, batches = (1, (2,)) if tiny else (3, (8, 32, 128, 512) if ON_GPU else (8, 32))
     patches, records = training_patches(tiny), []
     for batch in batches:
-        for name, bits in PRECISIONS.items():
+        for name, bits in precisions(tiny).items():
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = name == "TF32"
             steps = {"plain": ours(patches, batch, bits), "diffusers": theirs(diffusers_unet(), patches, batch, bits)}
             if find_spec("denoising_diffusion_pytorch"):
