@@ -68,7 +68,8 @@ def restore(
     image : ndarray, shape (H, W) or (N, H, W), any H, W >= 1, grey levels
         Each plane of a stack is restored on its own scale and with its own noise.
     samples : int, >= 1
-        How many, K. Memory does not depend on it unless ``keep_samples``.
+        How many, K. Memory does not depend on it unless ``keep_samples``. The default is the article's. Four
+        antithetic pairs, which the command line draws, take half the time and have the better mean.
     sampler : {"dpmpp_2m", "ddim", "ddpm"}
     steps : int, 1..T, optional
         Network calls per sample; by default the sampler's own number.

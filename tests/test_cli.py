@@ -320,6 +320,36 @@ def test_a_stack_that_was_stopped_goes_on_with_the_same_result(tmp_path, model, 
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("once", [[], ["--one-call"]])
+def test_planes_that_are_restored_together_come_out_as_alone(tmp_path, model, monkeypatch, once) -> None:
+    path, found = tmp_path / "in.tif", []
+    stack = hyperstack(path, "imagej")
+    stack[1, 1] = 7  # nothing to restore
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TCYX"})
+    for together in (1, 4):  # 4: two planes are left
+        monkeypatch.setattr(Model, "planes_at_once", lambda *_, together=together: together)  # as on a GPU
+        command = ["restore", str(path), str(tmp_path / "out.tif"), "--model", model, "--overwrite", *once]
+        assert main([*command, "--samples", "2", "--steps", "2"]) == 0
+        found.append([tiff.read(file).image for file in sorted(tmp_path.glob("out*"))])
+    assert (found[0][-1][1, 1] == 7).all() and len(found[0]) == (1 if once else 2)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-4)
+
+
+def test_numbers_of_16_bits_are_taken_where_they_are_faster_and_told(
+    tmp_path, image, model, monkeypatch, capsys
+) -> None:
+    found = []
+    for gain, options in ((0.1, []), (2.0, []), (2.0, ["--precision", "float32"])):
+        monkeypatch.setattr("ddpm_micro.device._cpu_bf16_gain", lambda gain=gain: gain)
+        command = ["restore", str(image), str(tmp_path / "out.tif"), "--model", model, "--one-call", "--overwrite"]
+        assert main([*command, *options]) == 0
+        told = "computing in bf16: measured 2 times as fast" in capsys.readouterr().err
+        assert told == (gain > 1 and not options)
+        found.append(tiff.read(tmp_path / "out.tif").image)
+    np.testing.assert_array_equal(found[0], found[2])
+    assert 0 < np.abs(found[1] - found[0]).max() < 0.02 * np.ptp(found[0])
+
+
 def test_two_runs_that_write_one_file_are_noticed(tmp_path: Path, model: str, capsys) -> None:
     path, out = tmp_path / "in.tif", tmp_path / "out.tif"
     hyperstack(path, "imagej")

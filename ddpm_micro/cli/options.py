@@ -46,9 +46,9 @@ def model(to: argparse.ArgumentParser) -> None:
     to.add_argument("--model", default="generalist", metavar="NAME|FILE|FOLDER", help=text)
 
 
-def model_and_samples(to: argparse.ArgumentParser, samples: int = 15) -> None:
+def model_and_samples(to: argparse.ArgumentParser, samples: int = 15, why: str = "") -> None:
     model(to)
-    to.add_argument("--samples", type=int, default=samples, metavar="K", help="samples to average")
+    to.add_argument("--samples", type=int, default=samples, metavar="K", help="samples to average" + why)
 
 
 def overwrite(to: argparse.ArgumentParser) -> None:

@@ -19,7 +19,8 @@ def add_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("input", type=Path, metavar="IN", help=text)
     text = "OUT.tif, float32, in the grey levels and with the axes, channels and scale of IN; a folder if IN is one"
     to.add_argument("output", type=Path, metavar="OUT", help=text)
-    model_and_samples(to, 8)  # as the shipped models are calibrated
+    text = ", an even number; four opposite pairs have the best mean for their time, and eight samples tell the spread"
+    model_and_samples(to, 8, text)  # as the shipped models are calibrated
     text = "write the network's one answer, the mean it estimates at once: the fastest way, without a deviation; "
     to.add_argument("--one-call", action="store_true", help=text + "models trained as care or n2v always do this")
     number(to, "--channel", int, None, "restore this channel alone, counted from 1; if not given, all of them")
