@@ -39,13 +39,8 @@ LISTS = ("channel_mults", "attn_levels", "spread", "error", "lowest", "middle", 
 def load_model(name_or_path: str | Path) -> Model:
     """A shipped model by name, or any by the path of its ``.safetensors`` file or of the folder of its training run.
 
-    It lies on the GPU if there is one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such model (with the near names), or its files are damaged or do not fit together. An
-        untrained network is never returned.
+    It lies on the GPU if there is one. ValueError if there is no such model (with the near names), or if its files are
+    damaged or do not fit together. An untrained network is never returned.
     """
     path = find_model(name_or_path)
     if path.suffix != ".safetensors":

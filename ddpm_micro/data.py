@@ -23,13 +23,8 @@ class PairedPatches:
     The batch of a training step is a function of the seed and the step alone. A run that was stopped therefore goes on
     with the batches that it would have seen.
 
-    Parameters
-    ----------
-    low, high : sequence of ndarray, each (H, W), grey levels
-        The two images of a pair have one shape, pairs may differ. Both images are scaled by the low one.
-    patch : int, pixels
-        Side of a patch; smaller images are an error.
-    percentiles : Percentiles
+    ``low`` and ``high`` are images of shape (H, W) in grey levels. The two images of a pair have one shape, pairs may
+    differ. Both images are scaled by the low one. ``patch`` is the side of a patch in pixels; no image may be smaller.
     """
 
     def __init__(

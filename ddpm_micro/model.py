@@ -99,11 +99,7 @@ class Model(nn.Module):
     def planes(self, image: np.ndarray) -> Iterator[tuple[Tensor, Scaling]]:
         """Each plane of an (H, W) or (N, H, W) image as cond (1, 1, H, W) on the model's device, with its scaling.
 
-        Raises
-        ------
-        ValueError
-            At once, if the image has another number of axes, no pixels, no real numbers, or some that are not finite
-            or huge.
+        ValueError, at once, if the image has other axes, no pixels, no real numbers, or some not finite or huge.
         """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or not image.size:
@@ -158,12 +154,8 @@ class Model(nn.Module):
 
         For a diffusion model x_T is noise, from ``seed``, and tells nothing of the image; the mean of ever more
         samples of a perfect model would converge to this answer. For a ``care`` or ``n2v`` network it is the only
-        answer. ``image`` and ``tile`` are as for `ddpm_micro.restore.restore`.
-
-        Raises
-        ------
-        ValueError
-            For an unsuitable image, and for a model that predicts eps: at t = T that says nothing of the image.
+        answer. ``image`` and ``tile`` are as for `ddpm_micro.restore.restore`. ValueError for an unsuitable image, and
+        for a model that predicts eps: at t = T that says nothing of the image.
         """
         if self.prediction == "eps":
             raise ValueError(

@@ -78,10 +78,8 @@ def restore(
     tile : int, pixels, optional
         Side of the windows in which the network sees the image; by default 192. The noise field is one
         whatever the tiles.
-    keep_samples : bool
-        Return the K samples as well.
-    progress : bool
-        Show a progress bar.
+    keep_samples, progress : bool
+        Return the K samples as well; show a progress bar.
     antithetic : bool
         Draw an even number of samples, in pairs: sample 1 from the noise of sample 0 with its sign turned, and so on.
         Each is a sample as before, but the two lie on opposite sides of the mean, so that the mean of a pair is about
@@ -89,10 +87,6 @@ def restore(
     plane : int, >= 0
         Number of the image, or of a stack's first plane, among those that are restored one after the other. Each draws
         noise of its own, so that the errors of neighbours are independent and an average over frames averages them.
-
-    Returns
-    -------
-    Restoration
 
     Raises
     ------
@@ -106,10 +100,6 @@ def restore(
     height, width = np.shape(image)[-2:]
     together = model.planes_at_once((height, width), tile, samples)
 
-    def noise(number: int, k: int) -> torch.Generator | Negated:
-        key = (seed,) if number == 0 else (seed, number)
-        return Negated(seeded(*key, k - 1)) if antithetic and k % 2 else seeded(*key, k)
-
     scales = []  # grey levels per network value of each plane
     moments = np.empty((2, *np.shape(image)), np.float32)
     mean, std = (part.reshape(-1, height, width) for part in moments)
@@ -120,14 +110,14 @@ def restore(
         batch = max(1, model.images_at_once((height, width), tile) // len(conds))
         for start in range(0, samples, batch):
             numbers = range(start, min(start + batch, samples))
-            generators = [noise(plane + first + i, k) for k in numbers for i in range(len(conds))]
+            keys = [(seed, plane + first + i, k) for k in numbers for i in range(len(conds))]
             drawn = sample(
                 denoiser,
                 model.schedule,
                 torch.cat(conds).repeat(len(numbers), 1, 1, 1),
                 steps=steps,
-                generator=generators,
-                callback=lambda *_: bar.update(len(generators)),  # noqa: B023 (called within this turn of the loop)
+                generator=[noise_of(*key, antithetic=antithetic) for key in keys],
+                callback=lambda *_: bar.update(len(keys)),  # noqa: B023 (called within this turn of the loop)
             )
             drawn = drawn.reshape(len(numbers), len(conds), height, width).cpu().double().numpy()
             for k, images in zip(numbers, drawn, strict=True):
@@ -151,6 +141,12 @@ def restore(
         scale = np.reshape(scales, (-1, 1, 1)) if np.ndim(image) == 3 else scales[0]
         error = (scale * model.calibration.expected_error(moments[1] / scale)).astype(np.float32)
     return Restoration(*moments, all_samples, error, calibration=model.calibration, settings=settings)
+
+
+def noise_of(seed: int, plane: int, k: int, *, antithetic: bool) -> torch.Generator | Negated:
+    """The source of the noise of sample k of a plane, a function of these numbers alone."""
+    key = (seed, plane) if plane else (seed,)
+    return Negated(seeded(*key, k - 1)) if antithetic and k % 2 else seeded(*key, k)
 
 
 def running_mean_std(samples: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,19 +18,9 @@ from ddpm_micro.schedule import Denoiser
 def tiled(denoiser: Denoiser, tile: int, overlap: int | None = None) -> Denoiser:
     """Run ``denoiser`` on overlapping windows, as many at once as the device likes, and blend its answers.
 
-    Parameters
-    ----------
-    denoiser : Denoiser
-    tile : int, pixels
-        Side of a window; an image that fits into one window is passed on as it is.
-    overlap : int, pixels, optional
-        Shared by neighbouring windows at least; by default a sixth of ``tile``. Across it one window fades
-        into the next.
-
-    Raises
-    ------
-    ValueError
-        If not ``0 <= overlap <= tile / 2``, or ``tile < 1``.
+    ``tile`` is the side of a window in pixels; an image that fits into one window is passed on as it is. Neighbouring
+    windows share at least ``overlap`` pixels, 0..tile/2 and by default a sixth of ``tile``, across which one window
+    fades into the next.
     """
     overlap = tile // 6 if overlap is None else overlap
     if tile < 1 or not 0 <= overlap <= tile / 2:

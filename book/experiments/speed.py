@@ -21,7 +21,6 @@ from datetime import date
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import numpy as np
@@ -67,8 +66,6 @@ def main() -> None:
         del parts["precision"]
     if ON_GPU or tiny:
         parts |= {"specialist": specialist, "batch_and_rate": batch_and_rate, "paper": paper}
-    elif which("g++"):
-        parts |= {"compiled": compiled}
     found = load("speed") if (RESULTS / "speed.json").is_file() else {}
     here = found.setdefault(DEVICE.type, {})
     for name, part in parts.items():
@@ -134,7 +131,7 @@ def forward(tiny: bool) -> Records:
 
 def training(tiny: bool) -> Records:
     """Steps a second of this package, plain and as one graph, and of the rivals, on patches of 64 pixels."""
-    rounds, batches = (1, (2,)) if tiny else (3, (8, 32, 128, 512) if ON_GPU else (8, 32))
+    rounds, batches = (1, (2,)) if tiny else (3, (8, 32, 128, 512)) if ON_GPU else (8, (8, 32))
     patches, records = training_patches(tiny), []
     for batch in batches:
         for name, bits in precisions(tiny).items():
@@ -143,7 +140,7 @@ def training(tiny: bool) -> Records:
             if find_spec("denoising_diffusion_pytorch"):
                 steps["lucidrains"] = theirs(lucidrains_unet(), patches, batch, bits)
             if ON_GPU or tiny:  # on a CPU it warns and takes the step as it is
-                steps["captured"] = ours(patches, batch, bits, Captured)
+                steps["captured"] = ours(patches, batch, bits, captured=True)
             repeats, warm_up = (20, WARM_UP + 2) if ON_GPU else (1, 1)
             for how, seconds in fastest(steps, rounds, repeats, warm_up).items():
                 record = {"batch": batch, "precision": name, "how": how, "steps_per_second": short(1 / seconds)}
@@ -153,34 +150,19 @@ def training(tiny: bool) -> Records:
     return records
 
 
-def compiled(tiny: bool) -> Records:
-    """The plain step beside one whose network torch.compile has made, which takes it a minute or two."""
-    patches = training_patches(tiny)
-    steps = {
-        how: ours(patches, 8, "no", of_network=of) for how, of in {"plain": None, "compiled": torch.compile}.items()
-    }
-    seconds = fastest(steps, rounds=5)
-    return [
-        {"batch": 8, "precision": "float32", "how": how, "steps_per_second": short(1 / s)} for how, s in seconds.items()
-    ]
-
-
 def training_patches(tiny: bool) -> PairedPatches:
     pairs = simulate.make_pairs("zebrafish", 4 if tiny else 32, size=128, seed=0)
     return PairedPatches(pairs.low, pairs.high, 16 if tiny else 64).to(DEVICE)
 
 
-def ours(
-    patches: PairedPatches, batch: int, bits: str, of_step: Callable | None = None, of_network: Callable | None = None
-) -> Callable[[], Any]:
-    """A step as `fit` makes it, its batch included; the step or the network can be made into something faster."""
+def ours(patches: PairedPatches, batch: int, bits: str, captured: bool = False) -> Callable[[], Any]:
+    """A step as `fit` makes it, its batch included."""
     config = TrainConfig(batch_size=batch, patch=patches.patch)
     run = Run(Model(config.unet, cosine_schedule()), accelerator(bits))
-    run.network = of_network(run.network) if of_network else run.network
     run.set_rates(1e-3, 0.99)
     objective = objective_of(run.model)
     step = partial(training_step, run, objective)
-    step = of_step(step) if of_step else step
+    step = Captured(step) if captured else step
 
     def one() -> None:
         step(*draw_batch(run, config, objective, patches))
