@@ -23,6 +23,7 @@ MEANINGS = (  # (pattern of "Type: message", what it means)
     (r"'Tensor' object has no attribute 'alpha_bar'|expected integer t in",
      "are the arguments of this call in their order? A function of the schedule takes schedule, t, then the image"),
     (r"NameError|UnboundLocalError", "this name is neither an argument nor defined before this line"),
+    (r"expected s < t", "a step goes from t to an earlier time; are the two times of this call in their order?"),
     (r"missing \d+ required positional argument", "this call lacks an argument"),
 )  # fmt: skip
 

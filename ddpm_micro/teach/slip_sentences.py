@@ -48,7 +48,8 @@ FACTORS = {
     "2": 2, "3": 3, "4": 4, "10": 10, "20": 20, "60": 60, "100": 100,
     "255": 255, "1000": 1000, "3600": 3600, "pi": np.pi,
     "1,000,000": 1e6, "2 pi": 2 * np.pi, "the root of 2": 2**0.5, "the root of 2 pi": (2 * np.pi) ** 0.5,
-    "log(10) = 2.303, the step from log10 to the natural logarithm": np.log(10), "log(2)": np.log(2), "24": 24,
+    "log(10) = 2.303, the step from log10 to the natural logarithm": np.log(10), "log(2)": np.log(2),
+    "1 / log10(2) = 3.322, the step from log10 to log2": 1 / np.log10(2), "24": 24,
 }  # fmt: skip
 
 # What stood in the place of an argument. Each takes the argument and says what it became.

@@ -218,11 +218,16 @@ def ignored(
                 parts(answer(*trials()[0])),
                 parts(answer(*[*trials()[0][:i], _other(trials()[0][i]), *trials()[0][i + 1 :]])),
             )
-            if matters and same(parts(student(*plain)), parts(student(*other))):
+            if matters and _identical(parts(student(*plain)), parts(student(*other))):
                 found.append(name)
         except Exception:  # the student's code may do anything
             continue
     return found
+
+
+def _identical(a: Arrays, b: Arrays) -> bool:
+    """A result that changes a little does change: a sum in which a small number stands beside a large one."""
+    return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
 
 
 def _other(value: Any) -> Any:

@@ -40,7 +40,7 @@ EXERCISES = {
             ),
             "activations forgotten": (
                 lambda weights, per_pixel, batch, side: 20 * weights,
-                "The activations are missing, and they are most of it.",
+                "The activations are missing or far too small, and they are most of it.",
             ),
             "megabytes": (
                 lambda weights, per_pixel, batch, side: training_memory(weights, per_pixel, batch, side) / 1e6,

@@ -18,8 +18,8 @@ def sign_flip_p(gains: np.ndarray) -> float:
 
 
 def _inputs() -> list[tuple]:
-    """Differences in eighths of a decibel, whose sums are exact; in the second trial most are below zero."""
-    return [(np.array([6, 11, 3, -5, 17, 2, 9, -1]) / 8,), (np.array([-13, -4, 2, -21, -7, 10, -6]) / 8,)]
+    """Differences in eighths of a decibel, whose sums are exact; the second trial has a small mean below zero."""
+    return [(np.array([6, 11, 3, -5, 17, 2, 9, -1]) / 8,), (np.array([-13, -4, 12, -21, -7, 10, 8]) / 8,)]
 
 
 def _means(gains: np.ndarray) -> np.ndarray:
@@ -50,6 +50,16 @@ EXERCISES = {
             "how many": (
                 lambda g: np.sum(np.abs(_means(g)) >= abs(g.mean())),
                 "This is how many of the 2**n means are as large; p is their share.",
+            ),
+            "zeros and ones": (
+                lambda g: np.mean(
+                    np.abs(np.array(list(itertools.product([0, 1], repeat=len(g)))) @ g / len(g)) >= abs(g.mean())
+                ),
+                "You multiply by 0 and 1, which leaves differences out; their signs are to be flipped: 1 and -1.",
+            ),
+            "order changed": (
+                lambda g: 1.0,
+                "Your p is 1 for any differences. To change their order leaves their mean as it is; flip their signs.",
             ),
             "signs alone": (
                 lambda g: stats.binomtest(int((g > 0).sum()), len(g)).pvalue,

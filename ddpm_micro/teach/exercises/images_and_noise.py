@@ -38,11 +38,12 @@ def _psnr_inputs() -> list[tuple]:
 
 
 def _same_statistics(student: Callable[..., np.ndarray]) -> bool:
-    """Whether frames have the mean and variance of the formula, independent pixels, and are drawn from rng alone."""
+    """Whether frames have the formula's mean and variance, whole counts and independent pixels, from rng alone."""
     photons = np.repeat([2.0, 20.0, 80.0], 4000).reshape(3, 4000)
     frames = [np.asarray(student(photons.copy(), 2.3, 47.0, 3.1, np.random.default_rng(seed))) for seed in (5, 5, 6)]
     if frames[0].shape != photons.shape or not np.array_equal(frames[0], frames[1]):
         return False
+    counts = np.asarray(student(photons.copy(), 1.0, 0.0, 0.0, np.random.default_rng(7)))  # no read noise
     mean, variance = 2.3 * photons[:, 0] + 47, 2.3**2 * (photons[:, 0] + 3.1**2)
     fractions = np.abs(frames[0] - frames[0].round()).mean()  # 0.25 unless the grey levels are rounded
     neighbours = [
@@ -55,6 +56,7 @@ def _same_statistics(student: Callable[..., np.ndarray]) -> bool:
         and np.abs(frames[0].var(1) / variance - 1).max() < 0.12
         and not np.array_equal(frames[0], frames[2])
         and 0.2 < fractions < 0.3
+        and np.abs(counts - counts.round()).max() < 1e-3
         and np.abs(neighbours).max() < 0.1
         and np.abs(np.corrcoef(frames[0])[np.triu_indices(3, 1)]).max() < 0.1
     )
@@ -70,6 +72,14 @@ EXERCISES = {
                     gain * (photons + rng.normal(0, read_noise, photons.shape)) + offset
                 ),
                 "The photons are taken as expected; draw them with rng.poisson, since counting has a noise of its own.",
+            ),
+            "normal photons": (
+                lambda p, g, o, r, rng: g * (rng.normal(p, p**0.5) + rng.normal(0, r, p.shape)) + o,
+                "The photons are drawn from a normal distribution; they are whole numbers: rng.poisson(photons).",
+            ),
+            "one normal noise": (
+                lambda p, g, o, r, rng: g * rng.normal(p, (p + r**2) ** 0.5) + o,
+                "One normal noise of the right variance stands for both; photons are whole: rng.poisson(photons).",
             ),
             "no read noise": (
                 lambda photons, gain, offset, read_noise, rng: gain * rng.poisson(photons) + offset,

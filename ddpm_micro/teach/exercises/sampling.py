@@ -78,6 +78,10 @@ EXERCISES = {
                 lambda s, x0, x, t, b, n: _step(s, x0, x, t, b, lambda v: v, n),
                 "You scale the noise by the variance; it takes the standard deviation, its square root.",
             ),
+            "mean scaled": (
+                lambda s, x0, x, t, b, n: q_posterior(s, x0, x, t, b)[0] * q_posterior(s, x0, x, t, b)[1] ** 0.5 + n,
+                "You multiply the mean by the standard deviation; it is the noise that takes it.",
+            ),
             "noise in full": (
                 lambda s, x0, x, t, b, n: _step(s, x0, x, t, b, lambda v: 1, n),
                 "The fresh noise is not turned down; multiply it by the root of the variance.",
@@ -180,6 +184,10 @@ EXERCISES = {
             "multiplied": (
                 _straight(lambda x, a, b: (x * (a + b), b / (a + b))),
                 "s is right; divide the state by the sum of the rates, do not multiply.",
+            ),
+            "noise over image": (
+                _straight(lambda x, a, b: (x / (a + b), b / a)),
+                "The state is right. You return noise rate / signal rate; s is the share of the noise in the whole.",
             ),
             "share of the image": (
                 _straight(lambda x, a, b: (x / (a + b), a / (a + b))),

@@ -135,6 +135,10 @@ EXERCISES = {
                 ),
                 "At step 0 the rate is 0, and a step is wasted: steps count from 0 here, so rise with step + 1.",
             ),
+            "straight fall": (
+                lambda step, steps, peak, warmup: peak * np.minimum((step + 1) / warmup, 1 - step / steps),
+                "The rate falls along a straight line; half a cosine was asked for: 0.5 + 0.5 cos(pi step / steps).",
+            ),
             "product": (
                 lambda step, steps, peak, warmup: (
                     peak * np.minimum((step + 1) / warmup, 1) * (0.5 + 0.5 * np.cos(np.pi * step / steps))

@@ -53,6 +53,30 @@ PREDICTIONS = {
         },
         right="in the bright parts",
     ),
+    "thirty_steps": Prediction(
+        "Five fields, 30 steps: how many dB will the generalist gain on fields that it has not seen?",
+        {
+            0.3: "It is more. How noise looks the network knows already, and five fields can tell it that these "
+            "structures are rings that stand alone.",
+            2: "Little has to be learned anew. How noise looks the network knows, and five fields can tell it that "
+            "these structures are rings that stand alone.",
+            inf: "That would need more steps, or a specimen that the generalist gets altogether wrong. Rings are "
+            "lines, and lines it knows.",
+        },
+        right=1,
+        unit="dB",
+    ),
+    "easier_to_alarm": Prediction(
+        "Which of the two will raise more alarms on these five?",
+        {
+            "the generalist": "It has met so many kinds of noise that few surprise it.",
+            "the specialist": "It knows one kind of noise, so any other is strange to it. The generalist has met so "
+            "many that few surprise it.",
+            "both the same": "An alarm compares with the noise of the training. The specialist knows one kind of it, "
+            "the generalist so many that few surprise it.",
+        },
+        right="the specialist",
+    ),
     "largest_ratio": Prediction(
         "For which image will error / spread be largest?",
         {
