@@ -20,6 +20,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from ddpm_micro.checkpoint import load_model, save_model
 from ddpm_micro.cli import main
 from ddpm_micro.cli.options import default_of
+from ddpm_micro.cli.train import FINE_TUNING
 from ddpm_micro.files import tiff
 from ddpm_micro.files.results import Results
 from ddpm_micro.model import AUTO_TILE, Model
@@ -431,6 +432,9 @@ def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
     model = str(run / "model.safetensors")
     assert load_model(model).info["data"] == {"pairs": 2, "held_out": 1, "left_out": []}
     assert "steps was 2, now 3" in refused(capsys, [*train[:3], "--steps", "3", "--batch-size", "1", "--patch", "16"])
+    assert main([*train[:2], str(tmp_path / "tuned"), *train[3:], "--start", str(run)]) == 0
+    rates = [load_model(folder).info["training"]["lr"] for folder in (run, tmp_path / "tuned")]
+    assert rates == [TrainConfig().lr, FINE_TUNING]  # further training goes gently
     command = [
         "evaluate",
         str(tmp_path / "test"),

@@ -12,6 +12,7 @@ from ddpm_micro.cli.check import matched_pairs
 from ddpm_micro.cli.options import DATA_HELP, check_data, default_of, number
 
 HELP = "train a model, or go on with a run that was stopped"
+FINE_TUNING = 0.01  # peak learning rate with --start, measured by book/experiments/fine_tuning.py
 
 
 def add_options(to: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     number(to, "--steps", int, default("steps"), "optimiser steps")
     number(to, "--batch-size", int, default("batch_size"), "patches per step")
     number(to, "--patch", int, default("patch"), "side of a patch in pixels")
-    number(to, "--lr", float, default("lr"), "peak learning rate")
+    number(to, "--lr", float, None, f"peak learning rate (default: {default('lr')}, with --start {FINE_TUNING})")
     number(to, "--seed", int, default("seed"), "start of the random numbers; the same seed gives the same training")
     text = "ddpm, or a rival with the same network: care (regression) or n2v (Noise2Void, which trains on low/ alone)"
     to.add_argument("--method", choices=METHODS, default=default("method"), help=text)
@@ -46,8 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
     from ddpm_micro.unet import UNetConfig
 
     unet = {"micro": UNetConfig.micro, "paper": UNetConfig.paper}[arguments.unet]()
+    lr = arguments.lr if arguments.lr is not None else FINE_TUNING if arguments.start else TrainConfig.lr
     config = TrainConfig(
-        steps=arguments.steps, batch_size=arguments.batch_size, patch=arguments.patch, lr=arguments.lr,
+        steps=arguments.steps, batch_size=arguments.batch_size, patch=arguments.patch, lr=lr,
         method=arguments.method, prediction=arguments.prediction, seed=arguments.seed, unet=unet,
     )  # fmt: skip
     if arguments.data in SETS:
