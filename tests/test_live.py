@@ -2,6 +2,9 @@
 
 import base64
 import importlib.util
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -256,3 +259,20 @@ def test_a_large_image_is_sampled_in_tiles(engine: Engine) -> None:
         )
     for came, wanted in zip(steps, right, strict=True):
         np.testing.assert_allclose(came.reshape(shape), wanted[0, 0], atol=5e-5)
+
+
+def test_the_scripts_are_formatted_and_linted(tmp_path: Path) -> None:
+    """`oxfmt` in book/_static/live formats them; what the linter reads is what the page and its workers run."""
+    programs = Path(sys.executable).parent
+    scripts = [f"{name}.js" for name in (*LIVE.ENGINE, *LIVE.FILES, *LIVE.PAGE, "worker")]
+    formatted = subprocess.run([programs / "oxfmt", "--check", *scripts], cwd=LIVE.SOURCES, capture_output=True)
+    assert formatted.returncode == 0, formatted.stdout.decode()
+    globals_ = '"use strict";\nconst [ENGINE, EXAMPLES, WEIGHTS] = [{}, {}, {}];\n'
+    joined = LIVE.source((*LIVE.ENGINE, *LIVE.FILES, *LIVE.PAGE)) + "\n{\n" + LIVE.source(("worker",)) + "\n}\n"
+    (tmp_path / "live.js").write_text(f"(() => {{\n{globals_}{joined}}})();\n", "utf-8")
+    rules = {"categories": {"correctness": "error"}, "rules": {"no-undef": "error"}}
+    config = rules | {"env": {"browser": True, "worker": True, "es2022": True}}
+    (tmp_path / "oxlint.json").write_text(json.dumps(config), "utf-8")
+    command = [programs / "oxlint", "--config", "oxlint.json", "--deny-warnings", "live.js"]
+    linted = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    assert linted.returncode == 0, linted.stdout.decode()

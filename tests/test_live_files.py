@@ -81,6 +81,13 @@ def test_compressions(page: Page, compression: str, dtype: str, kind: str) -> No
         np.testing.assert_array_equal(came, image)
 
 
+def test_where_zero_is_white(page: Page, tmp_path: Path) -> None:
+    for dtype in ("uint8", "uint16"):
+        (tmp_path / "white.tif").write_bytes(tiff(picture(dtype), photometric="miniswhite"))
+        came, _ = read(page, (tmp_path / "white.tif").read_bytes())
+        np.testing.assert_array_equal(came, package.read(tmp_path / "white.tif").image)
+
+
 def test_differences_of_real_numbers(page: Page) -> None:
     image = picture("float32")
     for compression in ("tiff_lzw", "tiff_adobe_deflate"):

@@ -1,17 +1,23 @@
 """The page of the book that restores a reader's image: from the drop to the download, as a file and behind a server."""
 
+import json
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import chromium, served
+from PIL import Image
 from playwright.sync_api import Browser, Page
-from test_live import LIVE, ROOT
+from test_live import LIVE
 
 from ddpm_micro.checkpoint import load_model
+from ddpm_micro.cli import main
 from ddpm_micro.files import tiff
 from ddpm_micro.restore import restore
 
@@ -22,7 +28,7 @@ READY = "!document.querySelector('#live-start').disabled"
 OVER = f"/^(Done|Not|Something|Stopped)/.test({STATUS})"
 DROP = """([text, name]) => { const transfer = new DataTransfer();
     transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
-    document.querySelector('#live-drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer })); }"""
+    document.querySelector('#live-drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true })); }"""
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The panel with its scripts as the book has them, without the rest of the book."""
     root = tmp_path_factory.mktemp("site")
     (root / "book").mkdir()
-    panel = re.search(r"```\{raw\} html\n(.*?)```", (ROOT / "book" / "live.md").read_text("utf-8"), re.S)[1]
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Live</title></head><body><main><h1>Live</h1>'
     )
-    (root / "book" / "live.html").write_text(f"{head}{panel}</main></body></html>", "utf-8")
+    (root / "book" / "live.html").write_text(f"{head}{LIVE.panel('../_static/live')}</main></body></html>", "utf-8")
     static = root / "_static" / "live"
     static.mkdir(parents=True)
     for name, script in LIVE.scripts().items():
@@ -177,3 +182,59 @@ def test_the_page_starts_small(folder: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in static.iterdir()}
     assert sizes["live.js"] + sizes["live.css"] + sizes["weights_generalist.js"] < 3e6
     assert max(sizes.values()) < 2.6e6
+
+
+def test_a_real_frame_gives_what_the_command_gives(
+    browser: Browser, site: str, tmp_path: Path, fmd_root: Path, measured: Callable[[str], None]
+) -> None:
+    """A part of a real micrograph, as the PNG that its camera's data set has."""
+    frame = Image.open(fmd_root / "fmd" / "test_mix" / "raw" / "Confocal_FISH_1.png")
+    frame.crop((200, 200, 328, 296)).save(tmp_path / "fish.png")
+    page = visit(browser, site)
+    drop(page, (tmp_path / "fish.png").read_bytes(), "fish.png")
+    page.wait_for_function(READY)
+    page.fill("#live-samples", "2")
+    page.click("#live-start")
+    page.wait_for_function(OVER)
+    came = {}
+    for what in ("mean", "std"):
+        with page.expect_download() as download:
+            page.click(f"#live-save-{what}")
+        download.value.save_as(tmp_path / f"{what}.tif")
+        came[what] = tiff.read(tmp_path / f"{what}.tif").image
+    tiff.write(tmp_path / "fish.tif", np.asarray(frame)[200:296, 200:328], axes="YX")
+    command = ["restore", str(tmp_path / "fish.tif"), str(tmp_path / "out.tif"), "--samples", "2", "--no-antithetic"]
+    assert main(command) == 0
+    right = {"mean": tiff.read(tmp_path / "out.tif").image, "std": tiff.read(tmp_path / "out.std.tif").image}
+    apart = {what: np.abs(came[what] - right[what]).max() / np.ptp(right["mean"]) for what in right}
+    measured(f"the page and the command on a real frame: {apart['mean']:.1e} apart (mean), {apart['std']:.1e} (std)")
+    assert max(apart.values()) < 1e-3
+    page.close()
+
+
+def test_the_measurement_of_its_speed_runs() -> None:
+    command = [sys.executable, str(LIVE.ROOT / "book" / "experiments" / "live.py"), "--tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(LIVE.ROOT)})
+    assert done.returncode == 0, done.stderr
+    assert [record["by"] for record in json.loads(done.stdout)["seconds_per_sample"]] == ["page"] * 2 + ["PyTorch"] * 2
+
+
+@pytest.mark.parametrize("chapter", ["00_start_here", "06_sampling"])
+def test_the_panel_stands_in_the_built_book(browser: Browser, chapter: str) -> None:
+    """At the end of two chapters, opened as files; its script comes when the reader comes near."""
+    built = LIVE.ROOT / "book" / "_build" / "html" / "notebooks" / f"{chapter}.html"
+    if not built.exists():
+        pytest.skip("the built book wanted: make book")
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(built.as_uri())
+    assert page.evaluate("typeof ddpmMicroWeights") == "undefined"
+    page.locator("#live").scroll_into_view_if_needed()
+    page.wait_for_function(f"{STATUS} === 'Choose an image.'")
+    page.get_by_role("button", name="zebrafish").click()
+    page.wait_for_function(READY)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for theme in ("light", "dark"):
+        page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+        found = Axe().run(page, context="#live").response["violations"]
+        assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == [], theme
+    page.close()

@@ -1,4 +1,6 @@
-"""Makes what the page "Restore your own image here" loads, from the sources in book/_static/live.
+"""Puts the panel that restores the reader's image into the pages, and makes what it loads from book/_static/live.
+
+A page has the panel where it says ``<div id="live-here"></div>``. JupyterLab and Colab show nothing there.
 
 A page that was opened as a file may fetch nothing, and may start neither modules nor workers by their address. It can
 load classic scripts. So the sources become one script, which holds a copy of the engine as text for the workers;
@@ -26,6 +28,15 @@ ENGINE = ("noise", "schedule", "sampler", "faulty", "scaling", "tiling", "weight
 FILES = ("bytes", "pixel_size", "tiff_pixels", "tiff", "tiff_write", "png", "image")
 EXAMPLE_SIDE = 96  # pixels
 PAGE = ("pool", "draw", "show", "page")
+HERE = '<div id="live-here"></div>'
+# The script is loaded when the reader comes near the panel, since most readers of a chapter do not use it.
+LOADER = """<script>
+new IntersectionObserver((seen, observer) => {
+  if (!seen.some((entry) => entry.isIntersecting)) return;
+  observer.disconnect();
+  document.head.append(Object.assign(document.createElement("script"), { src: "FOLDER/live.js" }));
+}, { rootMargin: "600px" }).observe(document.getElementById("live"));
+</script>"""
 
 
 def source(names: tuple[str, ...]) -> str:
@@ -93,6 +104,17 @@ def scripts() -> dict[str, str]:
     return {"live.js": "\n".join(live), **named}
 
 
+def panel(folder: str) -> str:
+    """The panel's HTML, whose scripts and style lie in ``folder``."""
+    style = f'<link rel="stylesheet" href="{folder}/live.css">\n'
+    return style + (SOURCES / "panel.html").read_text("utf-8") + LOADER.replace("FOLDER", folder)
+
+
+def place(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    if HERE in context.get("body", ""):
+        context["body"] = context["body"].replace(HERE, panel(context["pathto"]("_static/live", 1)))
+
+
 def write(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         folder = Path(app.outdir) / "_static" / "live"
@@ -102,5 +124,6 @@ def write(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", place)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

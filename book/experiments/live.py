@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=2 python book/experiments/live.py [--tiny]
 
 writes ``book/results/live.json``: seconds a sample of ten steps with the page's own workers and with `restore`, and the
-bytes that the page loads. It takes about three minutes on two CPU cores and needs chromium. Ways that are compared take
+bytes that the page loads. It takes about five minutes on two CPU cores and needs chromium. Ways that are compared take
 turns, and the fastest turn of each counts. ``--tiny`` is for the test: one small size, printed and not written.
 """
 
@@ -98,7 +98,7 @@ def compared(page: Page, side: int, tiny: bool) -> list[dict[str, Any]]:
     )
     ways = {("page", n): partial(in_page, page, n) for n in (1, 2)}
     ways |= {("PyTorch", n): partial(in_pytorch, model, image, n) for n in (1, 2)}
-    seconds = fastest(ways, rounds=1 if tiny else 9 if side < 128 else 5)
+    seconds = fastest(ways, rounds=1 if tiny else {64: 9, 128: 5, 256: 3}[side])
     return [{"side": side, "by": by, "cores": cores, "seconds": took} for (by, cores), took in seconds.items()]
 
 

@@ -2,6 +2,7 @@
 
 const SMALLEST = 8; // pixels a side
 const LARGEST = 1024;
+const LARGEST_FILE = 1e9; // bytes, since a browser holds a file whole
 
 // { planes, height, width, pixelSizeNm, read } of a TIFF or PNG file's bytes; see openTiff. Throws Refused in one line.
 async function openImage(bytes) {

@@ -64,6 +64,8 @@ function stopWorkers() {
 async function openFile(file) {
   await attempt(async (current) => {
     stopWorkers();
+    const size = `one of ${(file.size / 1e9).toFixed(1)} GB`;
+    expect(file.size < LARGEST_FILE, "a file of less than 1 GB", size, "save the wanted plane alone");
     const opened = await openImage(new Uint8Array(await file.arrayBuffer()));
     if (!current()) return;
     state.file = { ...opened, name: file.name.replace(/\.[^.]*$/, "") };
@@ -184,6 +186,7 @@ async function start() {
       sample: (k, x0) => {
         run.samples[k] = x0;
         showResult();
+        say(`${arrived().length} of ${samples} samples are there.`);
       },
     };
     for (const name of Object.keys(hear)) hear[name] = whileCurrent(hear[name]);
@@ -226,15 +229,18 @@ part("shown").oninput = () => {
 };
 part("save-mean").onclick = () => save("mean");
 part("save-std").onclick = () => save("std");
-part("drop").ondragover = (event) => {
+// A file may be dropped anywhere on the panel: elsewhere the browser would leave the page for it.
+root.ondragover = (event) => {
   event.preventDefault();
   part("drop").classList.add("over");
 };
-part("drop").ondragleave = () => part("drop").classList.remove("over");
-part("drop").ondrop = (event) => {
+root.ondragleave = () => part("drop").classList.remove("over");
+root.ondrop = (event) => {
   event.preventDefault();
   part("drop").classList.remove("over");
-  if (event.dataTransfer.files.length && !state.run?.running) openFile(event.dataTransfer.files[0]);
+  if (!event.dataTransfer.files.length) return;
+  if (state.run?.running) say("Stop the restoration before you open another image.");
+  else openFile(event.dataTransfer.files[0]);
 };
 say("Choose an image.");
 controls();

@@ -62,12 +62,17 @@ function openPages(bytes, damaged) {
   const there = behind ? Math.floor((bytes.length - page.get(TAG.strips)) / size) : pages.length;
   if (promised > there) damaged(`its metadata promise ${promised} planes, ${there} are there`);
 
+  // Where 0 is white, the grey levels are turned round, so that 0 is black.
+  const whiteIsZero = format === 1 && page.get(TAG.photometric, 1) === 0;
   async function read(plane) {
+    let image;
     if (behind) {
       const from = page.get(TAG.strips) + plane * size;
-      return finite(decodeNumbers(bytes.subarray(from, from + size), bits, format, little));
+      image = decodeNumbers(bytes.subarray(from, from + size), bits, format, little);
+    } else {
+      image = await readPage(pages[plane], bytes, little, damaged);
     }
-    return finite(await readPage(pages[plane], bytes, little, damaged));
+    return finite(whiteIsZero ? image.map((value) => 2 ** bits - 1 - value) : image);
   }
   return { planes: behind ? promised : pages.length, height, width, pixelSizeNm: pixelSize(page, description), read };
 }

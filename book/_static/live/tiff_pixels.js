@@ -33,7 +33,7 @@ async function unpack(packed, compression, needed, damaged) {
     if (how === "Deflate") return await inflate(packed);
     if (how === "LZW") return unpackLzw(packed, needed);
     return how === "PackBits" ? unpackBits(packed) : packed;
-  } catch (error) {
+  } catch {
     return damaged(`${COMPRESSIONS[compression]} data that cannot be unpacked`);
   }
 }
