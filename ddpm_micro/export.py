@@ -20,6 +20,13 @@ from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.intensity import MOST_ABOVE, Percentiles
 from ddpm_micro.model import Model
 
+METHODS = {
+    "ddpm": "The answer is the mean of all clean images that fit the noisy one, as the network was trained to see "
+    "them. It comes from a single call of a diffusion model at its highest noise, with 0 in the place of the noise.",
+    "care": "The answer comes at once from a network that was trained on pairs of noisy and clean images.",
+    "n2v": "The answer comes at once from a network that was trained on noisy images alone (Noise2Void).",
+}
+
 
 class OneCall(nn.Module):
     """The one-call mean as one function of the image, (1, 1, H, W) in and out; x_T is 0 in place of noise.
@@ -80,7 +87,7 @@ def export(model: Model, path: Path, *, name: str, scaling: bool = True, overwri
     words = {"UNIT": "grey levels" if scaling else "network values", "TORCH": torch.__version__.split("+")[0]}
     words["NAME"] = re.sub(r"[^\w+() -]", "_", f"ddpm_micro {name} (one call)", flags=re.ASCII)
     words |= {"TIMESTAMP": datetime.now(timezone.utc).isoformat(), "PERCENTILES": str(model.percentiles)}
-    words["TRAINING"] = json.dumps(model.info)
+    words |= {"METHOD": METHODS[model.method], "TRAINING": json.dumps(model.info)}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns wherever a size is read
         files = Path(folder)

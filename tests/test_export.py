@@ -19,6 +19,7 @@ from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.unet import UNetConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of bioimageio's and torch's own, about each other
+ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
 
 
@@ -98,7 +99,7 @@ def test_a_constant_image_stays_what_it_is(files: Path) -> None:
 
 def test_the_function_for_napari(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's lines as they stand, with napari and magicgui played by stand-ins: what the window would be given."""
-    page = (Path(__file__).parent.parent / "book" / "elsewhere.md").read_text("utf-8")
+    page = (ROOT / "book" / "elsewhere.md").read_text("utf-8")
     code = page.split("```python\n")[1].split("```")[0]
     for name in ("napari", "napari.layers", "napari.types", "magicgui"):
         monkeypatch.setitem(sys.modules, name, MagicMock())
@@ -128,3 +129,17 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(ValueError, match="expected a model that predicts v or x0, got eps"):
         export(eps, tmp_path / "eps.zip", name="eps")
     assert not (tmp_path / "eps.zip").exists()
+
+
+@pytest.mark.parametrize("method", ["care", "n2v"])
+def test_a_network_that_answers_at_once(tmp_path: Path, method: str) -> None:
+    import onnxruntime
+
+    own, image = ROOT / "book" / "experiments" / "rivals" / f"{method}_zebrafish", specimen(30, 45)
+    assert main(["export", str(own), str(tmp_path / "own.zip")]) == 0
+    zipfile.ZipFile(tmp_path / "own.zip").extractall(tmp_path / "own")
+    came = onnxruntime.InferenceSession(tmp_path / "own" / "weights.onnx").run(None, {"image": image[None, None]})[0]
+    right = load_model(own).cpu().posterior_mean(image)
+    np.testing.assert_allclose(came[0, 0], right, atol=1e-4 * np.ptp(right), rtol=0)
+    told = (tmp_path / "own" / "README.md").read_text("utf-8")
+    assert "The answer comes at once" in told and "diffusion model" not in told

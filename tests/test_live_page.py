@@ -216,7 +216,7 @@ def test_the_measurement_of_its_speed_runs() -> None:
     command = [sys.executable, str(LIVE.ROOT / "book" / "experiments" / "live.py"), "--tiny"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(LIVE.ROOT)})
     assert done.returncode == 0, done.stderr
-    assert [record["by"] for record in json.loads(done.stdout)["seconds_per_sample"]] == ["page"] * 2 + ["PyTorch"] * 2
+    assert [record["by"] for record in json.loads(done.stdout)["seconds_per_sample"]] == ["page", "PyTorch"]
 
 
 @pytest.mark.parametrize("chapter", ["00_start_here", "06_sampling"])
