@@ -11,13 +11,15 @@ from ddpm_micro.cli.options import check_output, default_of, model_and_samples, 
 from ddpm_micro.cli.restoring import Restorer, beside
 
 HELP = "restore a TIFF or a folder of them: writes the mean of K samples, and their standard deviation as OUT.std.tif"
-ENDINGS = (".tif", ".tiff")
+ENDINGS = (".tif", ".tiff", ".zarr")
 
 
 def add_options(to: argparse.ArgumentParser) -> None:
-    text = "an image, or a stack with any of time, depth and channels; or a folder of them"
+    text = "an image or stack with any of time, depth and channels, a TIFF or an OME-Zarr; or a folder of them"
     to.add_argument("input", type=Path, metavar="IN", help=text)
-    text = "OUT.tif, float32, in the grey levels and with the axes, channels and scale of IN; a folder if IN is one"
+    text = (
+        "OUT.tif or OUT.ome.zarr, float32, with grey levels, axes, channels and scale of IN; a folder if IN is one"
+    )
     to.add_argument("output", type=Path, metavar="OUT", help=text)
     text = ", an even number; four opposite pairs have the best mean for their time, and eight samples tell the spread"
     model_and_samples(to, 8, text)  # as the shipped models are calibrated
@@ -51,19 +53,22 @@ def run(arguments: argparse.Namespace) -> None:
     source, target, restorer = arguments.input, arguments.output, Restorer(arguments)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; check the name")
-    if source.is_dir():
+    from ddpm_micro.files import is_ngff
+
+    if source.is_dir() and not is_ngff(source):
         _restore_all(restorer, source, target)
         return
     if target.suffix.lower() not in ENDINGS:
-        raise ValueError(f"expected an output that ends in .tif, got {target.name}")
-    for path in (target, *beside(target).values()):  # nothing old may stay beside a new mean
+        raise ValueError(f"expected an output that ends in .tif or .ome.zarr, got {target.name}")
+    going_on = is_ngff(target) and (arguments.overwrite or target.exists())  # whether it may is told when it is opened
+    for path in () if going_on else (target, *beside(target).values()):  # nothing old may stay beside a new mean
         check_output(path, arguments.overwrite)
     restorer.restore(source, target)
 
 
 def _restore_all(restorer: Restorer, source: Path, target: Path) -> None:
     """Restore each file of a folder into the folder ``target``; what went wrong is told at the end."""
-    from ddpm_micro.files import images
+    from ddpm_micro.files import images, is_whole
 
     files, faults = images(source), []
     if target.exists() and (not target.is_dir() or target.samefile(source)):
@@ -71,7 +76,7 @@ def _restore_all(restorer: Restorer, source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for file in files:
         output = target / (file.name if file.suffix.lower() in ENDINGS else file.name + ".tif")
-        if output.exists() and not restorer.arguments.overwrite:
+        if is_whole(output) and not restorer.arguments.overwrite:
             restorer.say(f"{output}: is there already")
             continue
         try:

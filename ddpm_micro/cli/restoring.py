@@ -86,17 +86,20 @@ class Restorer:
             for turn in (0, 1):  # the first process makes the files, then the others join
                 if (self.rank > 0) == turn:
                     paths = [target, *(places[name] for name in names)]
-                    results = files.results_at(paths, about, self.key(source), first=self.rank == 0)
+                    options = {"first": self.rank == 0, "overwrite": self.arguments.overwrite}
+                    results = files.results_at(paths, about, self.key(source), **options)
                 self.wait()
             samples = 1 if self.once else self.arguments.samples
             size = self.model.planes_at_once(about.shape[-2:], self.arguments.tile, samples)
-            blocks = sorted({number // size for number in results.todo()})
+            blocks = dict.fromkeys(number // size for number in results.todo())
             todo = [block for block in blocks if block % self.world == self.rank]
             shown = self.rank == 0 and sys.stderr.isatty()
             alone = shown and len(numbers) == 1  # then there is a bar of samples instead of one of planes
             with results.kept_if_begun():
                 for block in tqdm(todo, desc=source.name, unit="plane", unit_scale=size, disable=alone or not shown):
                     first = block * size
+                    if all(results.done(number) for number in range(first, min(first + size, len(numbers)))):
+                        continue  # by another computer, in the meantime
                     stack = np.stack([planes[number] for number in numbers[first : first + size]])
                     with autocast(self.precision):
                         found = self.estimate(stack, first, progress=alone)
@@ -108,7 +111,7 @@ class Restorer:
                 if self.rank == 0:
                     results.publish(overwrite=self.arguments.overwrite)
                     for name in BESIDE.keys() - set(names):
-                        places[name].unlink(missing_ok=True)  # of an earlier result
+                        files.remove(places[name])  # of an earlier result
         for note in about.notes:
             self.say(f"ddpm-micro: {source}: {note}", sys.stderr)
         once = f"the answer of a {self.model.method} network, asked once"
@@ -143,10 +146,9 @@ class Restorer:
         """What the result follows from: a run that was stopped goes on only with the same."""
         others = ("run", "overwrite", "input", "output")  # another computer may have other paths
         options = {key: value for key, value in vars(self.arguments).items() if key not in others}
-        about = source.stat()
-        return (
-            f"{options} {self.precision} {self.model.fingerprint()} {source.name} {about.st_size} {about.st_mtime_ns}"
-        )
+        about = next(path for name in ("zarr.json", ".zattrs", "") if (path := source / name).exists()).stat()
+        options |= {"bits": self.precision, "model": self.model.fingerprint()}
+        return f"{options} {source.name} {about.st_size} {about.st_mtime_ns}"
 
     def say(self, text: str, file: TextIO | None = None) -> None:
         if self.rank == 0:

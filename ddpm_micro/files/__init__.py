@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,28 +12,31 @@ if TYPE_CHECKING:
     from ddpm_micro.files.planes import Description, Micrograph, Planes
     from ddpm_micro.files.results import Results
 
-SUFFIXES = (".tif", ".tiff", ".stk", ".lsm")
+SUFFIXES = (".tif", ".tiff", ".stk", ".lsm", ".zarr")
 
 
 def images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The images in a folder, in the order of their names; hidden files are passed over.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """The images in a folder, in the order of their names, hidden ones left out; ValueError if there are none."""
     found = sorted(path for path in Path(folder).glob("[!.]*") if path.suffix.lower() in SUFFIXES)
     if not found:
         raise ValueError(f"expected TIFF files in {folder}, found none")
     return found
 
 
+def is_ngff(path: Path) -> bool:
+    """Whether a path names an OME-Zarr, by its ending or by the files in it."""
+    return path.suffix.lower() == ".zarr" or any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+
+
 def opened(path: str | os.PathLike[str]) -> AbstractContextManager[Planes]:
     """Open an image to read its planes one by one; see `ddpm_micro.files.tiff.read` for what is refused."""
     from ddpm_micro.files import tiff
 
-    return tiff.opened(path)
+    if not is_ngff(Path(path)):
+        return tiff.opened(path)
+    from ddpm_micro.files import ngff
+
+    return ngff.opened(Path(path))
 
 
 def read(path: str | os.PathLike[str]) -> Micrograph:
@@ -41,8 +45,26 @@ def read(path: str | os.PathLike[str]) -> Micrograph:
         return planes.stack()
 
 
-def results_at(paths: list[Path], about: Description, key: str, *, first: bool) -> Results:
-    """Where a result is written plane by plane, in the format that the first path names."""
+def results_at(paths: list[Path], about: Description, key: str, **options: bool) -> Results:
+    """Where a result is written plane by plane, in the format that the first path names; see `Results`."""
     from ddpm_micro.files.results import Results
 
-    return Results(paths, about, key, first=first)
+    if not is_ngff(paths[0]):
+        return Results(paths, about, key, **options)
+    from ddpm_micro.files.ngff import NgffResults
+
+    return NgffResults(paths, about, key, **options)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a result is there with all its planes."""
+    if not path.exists() or not is_ngff(path):
+        return path.exists()
+    from ddpm_micro.files.ngff import described
+
+    return "multiscales" in described(path)
+
+
+def remove(path: Path) -> None:
+    """Remove an image, if there is one."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -47,6 +47,14 @@ class Description:
     metadata: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def channel_names(self) -> list[str]:
+        """The names of the channels; ImageJ has a label for each plane instead."""
+        labels, axis = self.metadata.get("Labels", []), self.axes.find("C")
+        if axis >= 0 and len(labels) == math.prod(self.shape[:-2]):
+            place = [slice(None) if n == axis else 0 for n in range(len(self.shape) - 2)]
+            return np.array(labels).reshape(self.shape[:-2])[tuple(place)].tolist()
+        return self.metadata.get("Channel", {}).get("Name", [])
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Micrograph(Description):
@@ -107,10 +115,10 @@ class Planes:
         if channel is None or axis < 0:
             return list(range(len(self))), about
         numbers = np.arange(len(self)).reshape(about.shape[:-2]).take(channel - 1, axis)
-        labels, names = about.metadata.get("Labels", []), about.metadata.get("Channel", {}).get("Name")
-        metadata = {"Labels": [labels[i] for i in numbers.flat]} if len(labels) == len(self) else {}
-        if names:
-            metadata = {"Channel": {"Name": names[channel - 1 : channel]}}
+        labels, known = about.metadata.get("Labels", []), about.metadata.get("Channel", {})
+        metadata: dict = {"Labels": [labels[i] for i in numbers.flat]} if len(labels) == len(self) else {}
+        if known:
+            metadata["Channel"] = {key: values[channel - 1 : channel] for key, values in known.items()}
         axes, shape = about.axes.replace("C", ""), about.shape[:axis] + about.shape[axis + 1 :]
         return numbers.ravel().tolist(), replace(about, axes=axes, shape=shape, metadata=metadata)
 

@@ -7,14 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ddpm_micro.files.atomic import locked, publish
 from ddpm_micro.files.output import PlaneWriter
 from ddpm_micro.files.planes import Description
-
-STOPPED = "stopped; the same command goes on from here"
 
 
 class Results:
@@ -33,6 +32,8 @@ class Results:
         Says what is computed from what.
     first : bool
         Whether this process makes the files; the others of one run wait for it and join.
+    overwrite : bool
+        Whether files that are there may be replaced.
 
     Raises
     ------
@@ -40,13 +41,21 @@ class Results:
         If another run is writing the same files.
     """
 
-    def __init__(self, paths: Sequence[Path], about: Description, key: str, *, first: bool = True) -> None:
-        self.paths, planes = list(paths), math.prod(about.shape[:-2])
-        self._hidden = [path.with_name(f".{path.name}.part") for path in paths]
-        self._list = paths[0].with_name(f".{paths[0].name}.done")
-        head = hashlib.sha256(f"{key} {about} {[path.name for path in paths]}".encode()).hexdigest().encode()
-        self._head = len(head)
-        self._lock = locked(self._list, paths[0].name) if first else None
+    _lock: IO[bytes] | None = None
+
+    def __init__(
+        self, paths: Sequence[Path], about: Description, key: str, *, first: bool = True, overwrite: bool = False
+    ) -> None:
+        self.paths = list(paths)
+        self._key = hashlib.sha256(f"{key} {about} {[path.name for path in paths]}".encode()).hexdigest()
+        self._begin(about, first=first, overwrite=overwrite)
+
+    def _begin(self, about: Description, *, first: bool, overwrite: bool) -> None:
+        planes, first_path = math.prod(about.shape[:-2]), self.paths[0]
+        self._hidden = [path.with_name(f".{path.name}.part") for path in self.paths]
+        self._list = first_path.with_name(f".{first_path.name}.done")
+        head = self._key.encode()
+        self._lock = locked(self._list, first_path.name) if first else None
         known = self._list.read_bytes()
         resume = known[: len(head)] == head and len(known) == len(head) + planes and self._hidden[0].exists()
         finished = resume and all(known[len(head) :])  # then some files may have appeared already
@@ -62,14 +71,20 @@ class Results:
 
     def todo(self) -> list[int]:
         """Numbers of the planes that are still to be written."""
-        return [number for number, done in enumerate(self._list.read_bytes()[self._head :]) if not done]
+        return [number for number, done in enumerate(self._list.read_bytes()[len(self._key) :]) if not done]
+
+    def done(self, number: int) -> bool:
+        """Whether a plane was written in the meantime, by another process."""
+        with open(self._list, "rb") as file:
+            file.seek(len(self._key) + number)
+            return file.read(1) == b"\1"
 
     def put(self, number: int, *images: np.ndarray) -> None:
         """Write a plane of each file; only then it counts as done."""
         for writer, image in zip(self._writers, images, strict=True):
             writer.put(number, image)
         with open(self._list, "r+b") as file:
-            file.seek(self._head + number)
+            file.seek(len(self._key) + number)
             file.write(b"\1")
 
     @contextmanager
@@ -81,24 +96,29 @@ class Results:
         try:
             yield
         except BaseException as error:
-            begun = self._begun()
+            begun, closing = self._begun(), True
             if isinstance(error, ValueError) or not begun:
-                for path in (*self._hidden, self._list):
-                    path.unlink(missing_ok=True)
-            closing = True
+                self._discard()
             if isinstance(error, KeyboardInterrupt) and begun:
-                raise KeyboardInterrupt(STOPPED) from None
+                raise KeyboardInterrupt("stopped; the same command goes on from here") from None
             raise
         finally:
             if self._lock and closing:
                 self._lock.close()
 
     def _begun(self) -> bool:
-        return self._list.exists() and any(self._list.read_bytes()[self._head :])
+        return self._list.exists() and any(self._list.read_bytes()[len(self._key) :])
+
+    def _discard(self) -> None:
+        for path in (*self._hidden, self._list):
+            path.unlink(missing_ok=True)
 
     def publish(self, *, overwrite: bool) -> None:
         """Let the files appear. There is never a new one beside an old one."""
         if self.todo():
             raise ChildProcessError(f"a process stopped before {self.paths[0].name} was done; start again to go on")
+        self._publish(overwrite=overwrite)
+
+    def _publish(self, *, overwrite: bool) -> None:
         publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
         self._list.unlink()

@@ -9,8 +9,10 @@ import numpy as np
 import tifffile
 
 _NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "nanometer": 1.0, "mm": 1e6, "cm": 1e7, "m": 1e9, "in": 2.54e7}
+_NM |= {"picometer": 1e-3, "centimeter": 1e7, "meter": 1e9}
 _NM |= dict.fromkeys(("um", "µm", "\\u00b5m", "micron", "micrometer", "u"), 1e3) | {"millimeter": 1e6, "inch": 2.54e7}
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "msec": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0}
+_SECONDS |= {"nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3}
 _SECONDS |= {"min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0}
 _COARSEST_PRINT_NM = 10_000.0  # 2540 dpi: a coarser "resolution" per inch or cm is a screen, printer or scanner default
 NM_RANGE, S_RANGE = (1e-3, 1e7), (1e-9, 1e9)  # any microscope, and what TIFF's fractions hold without loss
@@ -24,10 +26,15 @@ def scale(tif: tifffile.TiffFile) -> tuple[float | None, float | None, float | N
     for source in (_ome, _imagej, _metamorph, _lsm, _sem, _tags):
         found = source(tif)
         steps = {axis: found.get(axis) if value is None else value for axis, value in steps.items()}
-    x, y = steps["x"], steps["y"]
+    pixel, lost = square(steps["x"], steps["y"])
+    return pixel, steps["z"], steps["t"], lost
+
+
+def square(x: float | None, y: float | None) -> tuple[float | None, list[str]]:
+    """The edge of a pixel of these sides in nm, None if it is not square; and what is to be said of that."""
     if x is None or y is None or abs(x - y) <= 0.01 * x:
-        return x, steps["z"], steps["t"], []
-    return None, steps["z"], steps["t"], [f"pixels of {x:g} nm x {y:g} nm are not square: the pixel size is not kept"]
+        return x, []
+    return None, [f"pixels of {x:g} nm x {y:g} nm are not square: the pixel size is not kept"]
 
 
 def xml_of(tif: tifffile.TiffFile) -> ElementTree.Element | None:
@@ -48,15 +55,15 @@ def _ome(tif: tifffile.TiffFile) -> Steps:
     elements = [] if xml is None else list(xml.iter())
     pixels = next((e.attrib for e in elements if e.tag.endswith("}Pixels") or e.tag == "Pixels"), {})
     steps = {
-        a: _times(pixels.get(f"PhysicalSize{a.upper()}"), _nm(pixels.get(f"PhysicalSize{a.upper()}Unit", "µm")))
+        a: times(pixels.get(f"PhysicalSize{a.upper()}"), nanometres(pixels.get(f"PhysicalSize{a.upper()}Unit", "µm")))
         for a in "xyz"
     }
-    steps["t"] = _times(pixels.get("TimeIncrement"), _second(pixels.get("TimeIncrementUnit", "s")), S_RANGE)
+    steps["t"] = times(pixels.get("TimeIncrement"), seconds(pixels.get("TimeIncrementUnit", "s")), S_RANGE)
     if steps["t"] is None:  # then perhaps each plane has its time
         first = [e.attrib for e in elements if e.tag.endswith("Plane") and e.get("TheC") == e.get("TheZ") == "0"]
-        times = sorted((int(p["TheT"]), float(p["DeltaT"])) for p in first if "DeltaT" in p and "TheT" in p)
-        unit = _second(first[0].get("DeltaTUnit", "s")) if first else None
-        steps["t"] = _times(np.median(np.diff([time for _, time in times])), unit, S_RANGE) if len(times) > 1 else None
+        found = sorted((int(p["TheT"]), float(p["DeltaT"])) for p in first if "DeltaT" in p and "TheT" in p)
+        unit = seconds(first[0].get("DeltaTUnit", "s")) if first else None
+        steps["t"] = times(np.median(np.diff([time for _, time in found])), unit, S_RANGE) if len(found) > 1 else None
     return steps
 
 
@@ -64,15 +71,15 @@ def _imagej(tif: tifffile.TiffFile) -> Steps:
     meta = (tif.imagej_metadata or {}) if tif.is_imagej else {}
     if not meta:
         return {}
-    units = {a: _nm(meta.get(f"{a}unit", meta.get("unit"))) for a in "xyz"}
+    units = {a: nanometres(meta.get(f"{a}unit", meta.get("unit"))) for a in "xyz"}
     fps = meta.get("fps")
-    interval = _times(meta.get("finterval"), _second(meta.get("tunit", "s")), S_RANGE)
+    interval = times(meta.get("finterval"), seconds(meta.get("tunit", "s")), S_RANGE)
     if interval is None and isinstance(fps, (int, float)) and fps > 0:
-        interval = _times(1 / fps, 1.0, S_RANGE)
-    x, y = (_times(_inverse(tif, tag), units[a]) for a, tag in (("x", "XResolution"), ("y", "YResolution")))
+        interval = times(1 / fps, 1.0, S_RANGE)
+    x, y = (times(_inverse(tif, tag), units[a]) for a, tag in (("x", "XResolution"), ("y", "YResolution")))
     printed = units["x"] in (_NM["inch"], _NM["cm"]) and x is not None and x > _COARSEST_PRINT_NM
     spacing = meta.get("spacing")
-    z = _times(abs(spacing) if isinstance(spacing, (int, float)) else None, units["z"])  # downwards it is negative
+    z = times(abs(spacing) if isinstance(spacing, (int, float)) else None, units["z"])  # downwards it is negative
     return {"x": None if printed else x, "y": None if printed else y, "z": z, "t": interval}
 
 
@@ -80,11 +87,11 @@ def _metamorph(tif: tifffile.TiffFile) -> Steps:
     meta = tif.stk_metadata if tif.is_stk else None
     if not meta:
         return {}
-    unit, distances = _nm(meta.get("CalibrationUnits")), np.abs(np.ravel(meta.get("ZDistance", 0)))
-    times = np.diff(np.ravel(meta.get("TimeCreated", 0)).astype(float))
+    unit, distances = nanometres(meta.get("CalibrationUnits")), np.abs(np.ravel(meta.get("ZDistance", 0)))
+    created = np.diff(np.ravel(meta.get("TimeCreated", 0)).astype(float))
     return {
-        "x": _times(meta.get("XCalibration"), unit), "y": _times(meta.get("YCalibration"), unit),
-        "z": _times(np.median(distances), unit), "t": _times(np.median(times), 1e-3, S_RANGE) if len(times) else None,
+        "x": times(meta.get("XCalibration"), unit), "y": times(meta.get("YCalibration"), unit),
+        "z": times(np.median(distances), unit), "t": times(np.median(created), 1e-3, S_RANGE) if len(created) else None,
     }  # fmt: skip
 
 
@@ -92,17 +99,17 @@ def _lsm(tif: tifffile.TiffFile) -> Steps:
     meta = tif.lsm_metadata if tif.is_lsm else None
     if not meta:
         return {}
-    steps = {a: _times(meta.get(f"VoxelSize{a.upper()}"), 1e9) for a in "xyz"}
-    return steps | {"t": _times(meta.get("TimeIntervall", meta.get("TimeInterval")), 1.0, S_RANGE)}
+    steps = {a: times(meta.get(f"VoxelSize{a.upper()}"), 1e9) for a in "xyz"}
+    return steps | {"t": times(meta.get("TimeIntervall", meta.get("TimeInterval")), 1.0, S_RANGE)}
 
 
 def _sem(tif: tifffile.TiffFile) -> Steps:
     if tif.is_sem and tif.sem_metadata:  # Zeiss
         value = tif.sem_metadata.get("ap_image_pixel_size", tif.sem_metadata.get("ap_pixel_size"))
-        size = _times(value[1], _nm(value[2])) if isinstance(value, tuple) and len(value) == 3 else None
+        size = times(value[1], nanometres(value[2])) if isinstance(value, tuple) and len(value) == 3 else None
         return {"x": size, "y": size}
     scan = ((tif.fei_metadata or {}) if tif.is_fei else {}).get("Scan") or {}
-    return {"x": _times(scan.get("PixelWidth"), 1e9), "y": _times(scan.get("PixelHeight"), 1e9)}
+    return {"x": times(scan.get("PixelWidth"), 1e9), "y": times(scan.get("PixelHeight"), 1e9)}
 
 
 def _tags(tif: tifffile.TiffFile) -> Steps:
@@ -110,16 +117,18 @@ def _tags(tif: tifffile.TiffFile) -> Steps:
         return {}
     tag = tif.pages[0].tags.get("ResolutionUnit")
     unit = {2: _NM["inch"], 3: _NM["cm"]}.get(2 if tag is None else tag.value)
-    x, y = (_times(_inverse(tif, name), unit) for name in ("XResolution", "YResolution"))
+    x, y = (times(_inverse(tif, name), unit) for name in ("XResolution", "YResolution"))
     return {} if x is None or x > _COARSEST_PRINT_NM else {"x": x, "y": y}
 
 
-def _nm(unit: object) -> float | None:
+def nanometres(unit: object) -> float | None:
+    """How many nm a unit of length has; None for a name that is unknown."""
     name = str(unit).strip().lower().replace("μ", "µ").replace("metre", "meter")
     return _NM.get(name, _NM.get(name.removesuffix("s")))
 
 
-def _second(unit: object) -> float | None:
+def seconds(unit: object) -> float | None:
+    """How many s a unit of time has; None for a name that is unknown."""
     name = str(unit).strip().lower().replace("μ", "µ")
     return _SECONDS.get(name, _SECONDS.get(name.removesuffix("s")))
 
@@ -132,7 +141,8 @@ def _inverse(tif: tifffile.TiffFile, tag: str) -> float | None:
         return None
 
 
-def _times(value: object, unit: float | None, within: tuple[float, float] = NM_RANGE) -> float | None:
+def times(value: object, unit: float | None, within: tuple[float, float] = NM_RANGE) -> float | None:
+    """A number of a file times its unit; None for what is no number or not credible."""
     try:
         product = float(value) * unit
     except (TypeError, ValueError):
