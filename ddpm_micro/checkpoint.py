@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -49,14 +50,7 @@ def load_model(name_or_path: str | Path) -> Model:
         )
     sidecar = path.with_suffix(".json")
     try:
-        described = json.loads(sidecar.read_text("utf-8"))
-        if faults := find_faults(described):
-            raise ValueError(f"its sidecar holds {'; '.join(faults)}")
-        weights = path.read_bytes()
-        if hashlib.sha256(weights).hexdigest() != described["weights_sha256"]:
-            raise ValueError(
-                "the weights are not those the sidecar describes (damaged, cut short, or from another model)"
-            )
+        described, weights = _matching(path)
         schedule, info = schedule_from_config(described["schedule"]), described["info"]
         # Earlier sidecars tell the method only among the options of the training.
         method = described.get("method") or info.get("training", {}).get("method", "ddpm")
@@ -85,6 +79,20 @@ def load_model(name_or_path: str | Path) -> Model:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"cannot read the model {path}: {reason}; fetch or train it again") from error
     return model.eval().to(choose_device()[0], memory_format=torch.channels_last)
+
+
+def _matching(path: Path) -> tuple[dict, bytes]:
+    """The sidecar and the weights that belong together: those of the older model while a newer one is saved over it."""
+    for _ in range(3):  # the files may change between the two readings
+        described = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        weights = path.read_bytes()
+        before = [described["before"]] if isinstance(described, dict) and "before" in described else []
+        for one in (described, *before):
+            if faults := find_faults(one):
+                raise ValueError(f"its sidecar holds {'; '.join(faults)}")
+            if one["weights_sha256"] == hashlib.sha256(weights).hexdigest():
+                return one, weights
+    raise ValueError("the weights are not those the sidecar describes (damaged, cut short, or from another model)")
 
 
 def find_faults(described: object) -> list[str]:
@@ -127,7 +135,7 @@ def load_weights(model: Model, path: Path) -> Model:
 
 
 def save_model(model: Model, path: str | Path) -> None:
-    """Write ``path`` (.safetensors) and its JSON sidecar, each whole or not at all, over a model that is there."""
+    """Write ``path`` (.safetensors) and its JSON sidecar over an older model: a reader finds one or the other."""
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"expected a path that ends in .safetensors, got {path.name}")
@@ -135,9 +143,18 @@ def save_model(model: Model, path: str | Path) -> None:
     described = model.kind() | {"weights_sha256": hashlib.sha256(weights).hexdigest(), "info": model.info}
     if model.calibration and model.calibration.weights_sha256 == described["weights_sha256"]:  # of these weights
         described |= {name: dataclasses.asdict(judge) for name in JUDGES if (judge := getattr(model, name))}
-    with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar, atomic_write(path, overwrite=True) as file:
-        sidecar.write_text(json.dumps(described, indent=1) + "\n", "utf-8")  # both are written before either appears
+    before = {}
+    with suppress(ValueError, KeyError, OSError):
+        before = {"before": {key: value for key, value in _matching(path)[0].items() if key != "before"}}
+    with atomic_write(path, overwrite=True) as file:
         file.write_bytes(weights)
+        _describe(path, described | before)  # so that whenever this is stopped, the sidecar has what the weights are
+    _describe(path, described)
+
+
+def _describe(path: Path, described: dict) -> None:
+    with atomic_write(path.with_suffix(".json"), overwrite=True) as sidecar:
+        sidecar.write_text(json.dumps(described, indent=1) + "\n", "utf-8")
 
 
 def shipped_models() -> list[str]:

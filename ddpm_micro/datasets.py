@@ -21,6 +21,7 @@ import skimage.io
 from ddpm_micro.choices import did_you_mean
 
 ENVIRONMENT = "DDPM_MICRO_DATA"
+MOST_BYTES = 2**30  # the images of the archives below hold a tenth of it
 _log = logging.getLogger(__name__)
 
 
@@ -150,6 +151,7 @@ def _download(archive: Archive, folder: Path, progress: bool) -> None:
 def _extract(tar: Path, fresh: Path, archive: Archive) -> None:
     """Take the images out of a tar file, by plain name and content alone, so that nothing else can come with them."""
     wanted = re.compile(rf"(?:\./)?{re.escape(archive.folder)}/(raw|gt)/(\w[\w.-]*\.png)")
+    total = 0
     for part in ("raw", "gt"):
         (fresh / part).mkdir(parents=True)
     try:
@@ -161,13 +163,18 @@ def _extract(tar: Path, fresh: Path, archive: Archive) -> None:
                 target = fresh / found[1] / found[2]
                 if target.exists():
                     raise tarfile.ReadError(f"{member.name} occurs twice")
+                total += member.size
+                if total > MOST_BYTES:  # before anything of that size is unpacked
+                    raise tarfile.ReadError(f"its images hold more than {MOST_BYTES} bytes")
                 with members.extractfile(member) as source, open(target, "xb") as file:
                     shutil.copyfileobj(source, file)
             # A tar file ends in zeros. Python's reader does not ask for them, so one cut between two members looks
             # whole to it; and reading on to the very end makes gzip compare its checksum.
             members.fileobj.seek(members.offset)
-            if not members.fileobj.read().startswith(bytes(512)):
+            if members.fileobj.read(512) != bytes(512):
                 raise tarfile.ReadError("it ends too early")
+            while members.fileobj.read(2**20):
+                pass
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{archive.url}: expected a whole tar file, got a damaged one ({reason}); try again") from None

@@ -8,6 +8,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from ddpm_micro.capture import Captured
 from ddpm_micro.checkpoint import load_weights, save_model
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import choose_precision, processes
-from ddpm_micro.files.atomic import atomic_write
+from ddpm_micro.files.atomic import atomic_write, locked
 from ddpm_micro.model import Model, at_once, check_method
 from ddpm_micro.noise import Negated, seeded
 from ddpm_micro.objectives import Objective, hide, objective_of
@@ -136,8 +137,8 @@ def fit(
     Raises
     ------
     ValueError
-        If ``folder`` holds a run of another configuration, start or other data, or if ``start`` has another network,
-        schedule, prediction, method or scaling of images.
+        If ``folder`` holds a run of another configuration, start or other data, if another training
+        is writing to it, or if ``start`` has another network, schedule, prediction, method or scaling of images.
     KeyboardInterrupt
         After Ctrl-C or SIGTERM, once all is saved; the same call goes on from there.
     FloatingPointError
@@ -155,7 +156,8 @@ def fit(
     if run.device.type == "cuda":  # it captures a graph from what has run on a stream of its own
         gpus, stream = [run.device], torch.cuda.Stream(run.device)
         stream.wait_stream(torch.cuda.current_stream(run.device))
-    with stop_requests() as stop, bar, torch.cuda.stream(stream), torch.random.fork_rng(gpus):
+    lock = locked(folder / ".lock", str(folder)) if main else nullcontext()
+    with lock, stop_requests() as stop, bar, torch.cuda.stream(stream), torch.random.fork_rng(gpus):
         while run.step < config.steps:
             lr = float(learning_rate(run.step, config.steps, config.lr, warmup))
             run.set_rates(lr, decay_at(run.step, config.ema_decay))

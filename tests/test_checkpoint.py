@@ -1,6 +1,7 @@
 """Model files: what is saved comes back, and nothing else is ever taken for a model."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -197,3 +198,39 @@ def test_a_generalist_and_a_specialist_for_each_set_are_shipped() -> None:
 def test_saving_elsewhere_than_safetensors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.safetensors, got model\.pt"):
         save_model(tiny(), tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_a_saving_that_is_killed_leaves_the_older_or_the_newer_model(saved: Path, monkeypatch, stop: int) -> None:
+    """The names change in three steps; after each a reader finds weights and a sidecar that belong together."""
+    newer, older = tiny("x0"), load_model(saved).fingerprint()
+    torch.nn.init.zeros_(newer.unet.gain_out)
+    replace, done = os.replace, []
+
+    def counted(*paths: object) -> None:
+        if len(done) == stop - 1:
+            raise SystemExit("killed")
+        replace(*paths)
+        done.append(paths)
+
+    monkeypatch.setattr("ddpm_micro.files.atomic.os.replace", counted)
+    if stop < 4:
+        with pytest.raises(SystemExit):
+            save_model(newer, saved)
+    else:
+        save_model(newer, saved)
+    found = load_model(saved)
+    expected = ("v", older) if stop < 3 else ("x0", newer.fingerprint())
+    assert (found.prediction, found.fingerprint()) == expected
+    monkeypatch.undo()
+    save_model(newer, saved)
+    assert "before" not in json.loads(saved.with_suffix(".json").read_text())
+
+
+def test_a_broken_pair_is_said(saved: Path, tmp_path: Path) -> None:
+    other = tiny("x0")
+    torch.nn.init.zeros_(other.unet.gain_out)
+    save_model(other, tmp_path / "other.safetensors")
+    (tmp_path / "other.safetensors").rename(saved)
+    with pytest.raises(ValueError, match="the weights are not those the sidecar describes"):
+        load_model(saved)

@@ -104,3 +104,13 @@ def test_centres_are_the_middle_and_not_augmented() -> None:
 def test_mistakes_are_named(low: list, high: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PairedPatches(low, high, 8)
+
+
+def test_training_sees_faulty_pixels_as_restoring_does() -> None:
+    low = np.random.default_rng(0).poisson(100, (64, 64)).astype(np.float32)
+    low[5, 7] = 65535
+    patches = PairedPatches([low], [low], 16)
+    seen, scaling = Percentiles().values(low)
+    np.testing.assert_allclose(patches.cond[0], seen, atol=1e-5)
+    assert abs(patches.cond[0]).max() < 10 and patches.x0[0][5, 7] > 100  # the truth stays as it is
+    np.testing.assert_allclose(patches.x0[0], scaling.apply(low), rtol=1e-4)

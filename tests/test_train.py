@@ -255,3 +255,12 @@ def test_noise2void_without_clean_images_is_not_validated_by_what_it_sees(monkey
     assert validate(model, low_only) > 0.1
     x0, cond = blank.centres(1)
     assert validate(model, blank) == pytest.approx((cond - x0).abs().mean().item(), rel=1e-5)
+
+
+def test_a_second_training_in_a_folder_is_refused(patches, tmp_path: Path) -> None:
+    def again(step: int, model: Model) -> None:
+        with pytest.raises(ValueError, match="another run is writing"):
+            fit(TINY, *patches, tmp_path, progress=False)
+
+    fit(replace(TINY, steps=2, val_every=2), *patches, tmp_path, progress=False, on_validation=again)
+    fit(replace(TINY, steps=2, val_every=2), *patches, tmp_path, progress=False)  # the lock ended with the first one

@@ -17,9 +17,7 @@ ENDINGS = (".tif", ".tiff", ".zarr")
 def add_options(to: argparse.ArgumentParser) -> None:
     text = "an image or stack with any of time, depth and channels, a TIFF or an OME-Zarr; or a folder of them"
     to.add_argument("input", type=Path, metavar="IN", help=text)
-    text = (
-        "OUT.tif or OUT.ome.zarr, float32, with grey levels, axes, channels and scale of IN; a folder if IN is one"
-    )
+    text = "OUT.tif or OUT.ome.zarr, float32, with grey levels, axes, channels and scale of IN; a folder if IN is one"
     to.add_argument("output", type=Path, metavar="OUT", help=text)
     text = ", an even number; four opposite pairs have the best mean for their time, and eight samples tell the spread"
     model_and_samples(to, 8, text)  # as the shipped models are calibrated

@@ -84,6 +84,12 @@ def _misfit(page: tifffile.TiffPage, key: tifffile.TiffPage, size: int) -> str |
     """Compare a page's table of strips or tiles with what its header promises."""
     offsets, counts = page.dataoffsets, page.databytecounts
     segments = math.prod(key.chunked)
+    tags = getattr(page, "tags", {})  # a page that is like the first has none of its own
+    tables = [tags[code] for code in (273, 279, 324, 325) if code in tags]  # tifffile cuts long ones short
+    if any(tag.dtype not in (3, 4, 13, 16, 18) for tag in tables) or len({tag.count for tag in tables}) > 1:
+        return "the tables of strips or tiles cannot be"
+    if tables and key is page and tables[0].count != segments:
+        return f"{tables[0].count} offsets for {segments} strips or tiles"
     if not offsets or any(c <= 0 or o <= 0 or o + c > size for o, c in zip(offsets, counts)):
         return "pixel data cut off"
     if len(offsets) != len(counts) or len(offsets) != segments:
@@ -91,6 +97,8 @@ def _misfit(page: tifffile.TiffPage, key: tifffile.TiffPage, size: int) -> str |
     stored = sum(counts)
     if key.nbytes > max(_BOMB_BYTES, _BOMB_RATIO * stored):  # before memory is asked for
         return f"{stored} bytes that would unpack to {key.nbytes}, as no image does,"
+    if key.compression in (2, 3, 4) and key.bitspersample != 1:
+        return "a compression for black and white alone, unlike the grey levels,"
     if key.compression != 1:
         return None
     bits = key.bitspersample if isinstance(key.bitspersample, int) else key.bitspersample[0]
