@@ -84,9 +84,10 @@ def test_what_the_package_imports_is_declared():
     runtime = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     teach = runtime | {canonicalize_name(Requirement(line).name) for line in EXTRAS["notebooks"]} | {"ipython"}
     export = runtime | {canonicalize_name(Requirement(line).name) for line in EXTRAS["export"]} | {"bioimageio-spec"}
+    by_name = {"export.py": export, "ngff.py": runtime | {"zarr"}}
     undeclared = []
     for file in (ROOT / "ddpm_micro").rglob("*.py"):
-        declared = teach if "teach" in file.parts else export if file.name == "export.py" else runtime
+        declared = teach if "teach" in file.parts else by_name.get(file.name, runtime)
         for name in imported_packages(file):
             if not declared & {canonicalize_name(owner) for owner in distributions.get(name, [name])}:
                 undeclared.append(f"{file.relative_to(ROOT)} imports {name}")
