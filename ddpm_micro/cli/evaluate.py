@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.data != "fmd" and arguments.data not in SETS:
         _tell(brightness, model.info.get("data"))
     options = {"data_range": data_range, "samples": arguments.samples, "steps": arguments.steps}
+    options["progress"] = sys.stderr.isatty()  # in a notebook or a log a bar would stand still
     records = evaluate.evaluate(model, arguments.data, low, high, **options)
     for row, title in enumerate(titles or []):
         print(f"{row:>8}  {title}")
