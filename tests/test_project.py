@@ -125,12 +125,6 @@ def test_environment_yml_states_no_dependency_again():
 # ---------------------------------------------------------------------------------------------------------- habits
 
 
-@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids="-".join)
-def test_ruff(command):
-    done = run_python("-m", "ruff", *command)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def code_lines(text: str) -> int:
     """The lines that hold code: no comment, no docstring, not blank."""
     silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
