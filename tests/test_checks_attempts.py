@@ -47,7 +47,6 @@ poisson_gaussian | One normal noise | return gain * (photons + rng.standard_norm
 poisson_gaussian | `read_noise` squared | n = rng.poisson(photons); return gain * (n + rng.normal(0, read_noise**2, n.shape)) + offset
 poisson_gaussian | rounded to whole numbers | n = rng.poisson(photons); return np.round(gain * (n + rng.normal(0, read_noise, n.shape)) + offset)
 psnr | log10 to log2 | return 10 * np.log2(data_range**2 / np.mean((truth - image) ** 2))
-psnr | when `data_range` does | return 10 * np.log10(np.mean(truth**2) / np.mean((truth - image) ** 2))
 average_frames | powers come before divisions | return sd / n ** 1/2
 q_sample | minus `eps` | s, n = rates(schedule, t, x0); return s * x0 - n * eps
 q_sample | first item of `t` | ab = schedule.alpha_bar(t).float()[0]; return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
@@ -80,6 +79,8 @@ to_straight | reshape(-1, 1, 1, 1) | a = schedule.alpha_bar(t).float(); b = (1 -
 sign_flip_p | 0 and 1 | s = np.array(list(itertools.product([0, 1], repeat=len(gains)))); return np.mean(abs((s * gains).mean(1)) >= abs(gains.mean()))
 sign_flip_p | To change their order | return np.mean([abs(sum(p)) >= abs(sum(gains)) for p in itertools.permutations(gains)])
 sign_flip_p | by the factor 2 | s = np.array(list(itertools.product([1, -1], repeat=len(gains)))); return 2 * np.mean(abs(s @ gains) >= abs(gains.sum()))
+sign_flip_p | differ by up to | s = np.array(list(itertools.product([1, -1], repeat=len(gains)))); return np.mean((s * gains).mean(1) == gains.mean())
+sign_flip_p | differ by up to | return 2 * 0.5 ** len(gains) * (gains > 0).sum()
 sign_flip_p | random numbers of its own | s = np.random.choice([1, -1], (9999, len(gains))); return np.mean(abs(s @ gains) >= abs(gains.sum()))
 """
 

@@ -66,6 +66,9 @@ class Exercise:
         ``picture(expected, came)``, each a list of arrays, draws both where the shape is right and the values are not.
     shown : tuple of callables
         What `solution` prints, if that is not ``answer`` alone.
+    repairs : bool
+        Whether one change of the student's function may be searched for. Not where the work grows as 2**n: a change of
+        n could then take all memory.
     alike : callable, optional
         Whether a student's function that draws random numbers is right although it draws them in another order.
     """
@@ -76,6 +79,7 @@ class Exercise:
     hint: str
     picture: Callable[[list[np.ndarray], list[np.ndarray]], Picture] | None = None
     shown: tuple[Callable[..., Any], ...] = ()
+    repairs: bool = True
     alike: Callable[[Callable[..., Any]], bool] | None = None
 
     def right(self, *arguments: Any) -> Any:
@@ -144,7 +148,7 @@ class Exercise:
         wanted, got = values.shapes(expected[off[0]]), values.shapes(came[off[0]])
         if wanted != got:
             found = slips.of_values(expected, came, self.inputs(), names)
-            return found or repairs.place_of_slip(student, self._passes) or f"Expected {wanted}, got {got}."
+            return found or self._place_of_slip(student) or f"Expected {wanted}, got {got}."
         ignored = slips.ignored(student, self.right, self.inputs, names)
         if "rng" in ignored:
             return "Your result does not change with `rng`: the random numbers come from elsewhere. Draw them from rng."
@@ -154,7 +158,7 @@ class Exercise:
         found = found or slips.of_arguments(self.right, came, self.inputs, names)
         if found:
             return found
-        if found := repairs.place_of_slip(student, self._passes):
+        if found := self._place_of_slip(student):
             return found
         if ignored:
             many = " and ".join(f"`{name}`" for name in ignored)
@@ -163,6 +167,9 @@ class Exercise:
             return f"Right for some arguments and wrong for others: wrong in {len(off)} of {len(expected)} trials."
         worst = max(float(np.abs(a - b).max()) for a, b in zip(expected[off[0]], came[off[0]], strict=True))
         return f"The shape is right, the values are not: they differ by up to {worst:.3g}."
+
+    def _place_of_slip(self, student: Callable[..., Any]) -> str | None:
+        return repairs.place_of_slip(student, self._passes) if self.repairs else None
 
     def _passes(self, function: Callable[..., Any]) -> bool:
         return all(

@@ -83,5 +83,6 @@ EXERCISES = {
         },
         "itertools.product([1, -1], repeat=len(gains)) gives all 2**n rows of signs. Multiply each by gains, take the "
         "mean of each row, and the share of those whose size is at least that of the mean of gains.",
+        repairs=False,
     ),
 }  # fmt: skip
