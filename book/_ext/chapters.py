@@ -66,14 +66,15 @@ def run(path: Path) -> tuple[nbformat.NotebookNode | None, dict]:
     notebook = nbformat.read(path, as_version=4)
     own = len(code_cells(notebook))
     longer = nbformat.from_dict({**notebook, "cells": notebook.cells + epilogue(notebook)})
-    copy = (
-        ROOT / "build" / "chapters" / path.name
-    )  # within the checkout, where a chapter looks for the measured results
+    # Within the checkout, since a chapter looks there for the measured results.
+    copy = ROOT / "build" / "chapters" / path.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(longer, copy)
     result = NotebookRun(copy, default_timeout=SECONDS).execute()
     if result.error:
         return None, {"error": f"{result.error.summary}\n{result.error.trace}"}
+    # The book then colours the lines that only IPython knows, such as "!git".
+    notebook.metadata["language_info"] = result.nb.metadata["language_info"]
     ran = code_cells(result.nb)
     for cell, other in zip(code_cells(notebook), ran):
         cell.outputs, cell.execution_count = other.outputs, other.execution_count
