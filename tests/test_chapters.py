@@ -69,7 +69,7 @@ def test_what_follows_an_exercise_never_asks_the_readers_function(path: Path) ->
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_solved_chapter_passes_its_checks_in_its_budget(path: Path, measured: Callable[[str], None]) -> None:
     bundle, text = kept(path), "\n".join(sources(path))
-    report = bundle.record["data"]["after"]
+    report = bundle.record.data["after"]
     assert "error" not in report, report["error"]
     lines = [line.split(maxsplit=1) for line in report["progress"].splitlines()]
     solved = [[name, "right"] for name, _ in chapters.CHECK.findall(text)]
