@@ -82,7 +82,7 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def _matching(path: Path) -> tuple[dict, bytes]:
-    """The sidecar and the weights that belong together: those of the older model while a newer one is saved over it."""
+    """A sidecar and the weights that it describes. While a newer model is being saved, they may be the older one's."""
     for _ in range(3):  # the files may change between the two readings
         described = json.loads(path.with_suffix(".json").read_text("utf-8"))
         weights = path.read_bytes()

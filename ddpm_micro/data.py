@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddpm_micro.intensity import Percentiles, faulty_pixels, repaired
+from ddpm_micro.intensity import Percentiles
 from ddpm_micro.noise import seeded
 
 BRIGHTNESS = (0.4, 1.1)  # range of the factor on a training patch: mostly it is dimmed
@@ -52,10 +52,8 @@ class PairedPatches:
             for line in pixels
         )
         for one_low, one_high, x0, cond in zip(low, high, self.x0, self.cond, strict=True):
-            faulty = faulty_pixels(one_low)  # restoring repairs them, so training does
-            scaling = self.percentiles.fit(one_low, faulty)
-            seen = repaired(one_low, faulty).astype(one_low.dtype) if faulty.any() else one_low
-            x0[:], cond[:] = scaling.apply(one_high), scaling.apply(seen)
+            cond[:], scaling, _ = self.percentiles.seen(one_low)  # as in restoring
+            x0[:] = scaling.apply(one_high)
         self.pixels = torch.from_numpy(pixels)
         self.layout = torch.from_numpy(np.stack([ends - heights * widths, heights, widths], axis=1))
         # One item for each patch that fits side by side: an epoch shows a large image more often than a small one.

@@ -30,7 +30,7 @@ def evaluate(
     """Compare the model with the raw image and the best Gaussian filter: `measure` on each pair, then `summarise`.
 
     ``low`` and ``high`` are sequences of images (H, W) in grey levels; ``high`` is taken for the truth. A pair with a
-    constant image is left out. ``name`` is the data's name in the records, ``options`` are those of `measure`.
+    constant image is left out. The records call the data ``name``; further options are those of `measure`.
     """
     shown = [pair for pair in zip(low, high, strict=True) if all(np.ptp(image) for image in pair)]
     if not shown:

@@ -76,11 +76,15 @@ class Percentiles:
         flat = half <= 1e-9 * max(abs(float(lowest)), abs(float(highest)), 1e-300)
         return Scaling(float(lowest + highest) / 2, 1.0 if flat else half)
 
-    def values(self, image: np.ndarray) -> tuple[np.ndarray, Scaling]:
-        """Network values of an image (H, W), its faulty pixels repaired; and the scaling, which puts these back."""
+    def seen(self, image: np.ndarray) -> tuple[np.ndarray, Scaling, np.ndarray]:
+        """Network values of an image (H, W), float64, its faulty pixels repaired; its scaling; and which are faulty."""
         faulty = faulty_pixels(image)
         scaling = self.fit(image, faulty)
-        value = scaling.apply(repaired(image, faulty))  # in float64, where the largest integers still have a difference
+        return scaling.apply(repaired(image, faulty)), scaling, faulty
+
+    def values(self, image: np.ndarray) -> tuple[np.ndarray, Scaling]:
+        """Network values of an image (H, W), and the scaling, which puts faulty pixels back; tells what it has met."""
+        value, scaling, faulty = self.seen(image)  # in float64, where the largest integers still have a difference
         if np.spacing(np.float32(abs(scaling.offset))) > scaling.scale / 50:
             text = "grey levels near %g are too coarse in float32 for this image's contrast; subtract an offset first"
             _log.warning(text, scaling.offset)

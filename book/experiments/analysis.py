@@ -25,14 +25,13 @@ from itertools import product
 
 import numpy as np
 from analysis_pipelines import PIPELINES, SMOOTHINGS, THRESHOLDS, Pipeline
-from common import RIVALS, RUNS, load, save
+from common import RIVALS, RUNS, load, psnr, save
 
-from ddpm_micro import metrics, restore, simulate
+from ddpm_micro import restore, simulate
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.choices import SETS
 from ddpm_micro.files.atomic import atomic_write
 from ddpm_micro.simulate.benchmark import BENCHMARKS
-from ddpm_micro.simulate.microscope import render
 from ddpm_micro.teach.rivals import filters
 
 PARTS = {"val": (1, 4, 2), "test": (2, 6, 4)}  # seed of the split, images, samples of each
@@ -60,16 +59,11 @@ def measure_set(name: str) -> list[dict]:
         record = {"set": name, "method": method, "smoothing": chosen[method][0], "threshold": chosen[method][1]}
         inputs = images["test"]["samples" if method == "each" else method]
         if method not in ("each", "clean"):
-            record["psnr"] = psnr(images["test"]["clean"], inputs)
+            pairs = zip(images["test"]["clean"], inputs, strict=True)
+            record["psnr"] = round(float(np.median([psnr(clean, image) for clean, image in pairs])), 2)
         records.append(record | scored(pipeline, truths["test"], inputs, chosen[method]))
         print(records[-1], flush=True)
     return records
-
-
-def psnr(clean: np.ndarray, images: np.ndarray) -> float:
-    """Median over the images, dB."""
-    pairs = zip(clean, images, strict=True)
-    return round(float(np.median([metrics.psnr(c, i, data_range=float(np.ptp(c))) for c, i in pairs])), 2)
 
 
 def tuned(pipeline: Pipeline, truths: list, images: np.ndarray) -> tuple[float, float]:
@@ -144,14 +138,9 @@ def best_filter(name: str) -> tuple:
 
 def noise_free(name: str, seed: int, number: int, size: int = 128) -> np.ndarray:
     """The expected high image of a pair of a split (see `simulate.benchmark.Experiment.pair`), grey levels."""
-    rng, one = np.random.default_rng([SETS.index(name), seed, number]), BENCHMARKS[name]
-    emitters = one.specimen(rng, size * one.pixel_size_nm)
-    low, high = (
-        render(emitters, size, fwhm_nm=way.fwhm_nm, pixel_size_nm=one.pixel_size_nm, rayleigh_nm=one.rayleigh_nm)
-        for way in (one.low, one.high)
-    )
-    per_light = one.photons * rng.uniform(0.6, 1.2) / np.percentile(low, 99.5)
-    return (high * per_light + one.background * one.photons) * one.low.camera.gain + one.low.camera.offset
+    one = BENCHMARKS[name]
+    _, photons = one.light(np.random.default_rng([SETS.index(name), seed, number]), size)
+    return photons * one.low.camera.gain + one.low.camera.offset
 
 
 if __name__ == "__main__":

@@ -85,6 +85,11 @@ def with_table(text: str, name: str, table: str) -> str:
     return marks.sub(lambda found: found[1] + table + found[2], text)
 
 
+def psnr(truth: np.ndarray, image: np.ndarray) -> float:
+    """In dB; the data range is the truth's own."""
+    return metrics.psnr(truth, image, data_range=float(truth.max()) - float(truth.min()))
+
+
 def ratio_of_means(spreads: Sequence[metrics.SpreadSkill], scales: Sequence[float] | float = 1.0) -> float:
     """V/B over several images: the mean of V over the mean of B, each in units of its image's squared scale."""
     squared = np.broadcast_to(np.square(scales), len(spreads))

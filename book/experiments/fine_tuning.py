@@ -15,13 +15,14 @@ destroys more than it teaches at 150; 3e-2 is within 0.1 dB of the best everywhe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import foreign
 import numpy as np
-from common import RUNS, save
+from common import RUNS, psnr, save
 
-from ddpm_micro import checkpoint, metrics, train
+from ddpm_micro import checkpoint, train
 from ddpm_micro.baselines import best_gaussian
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.model import Model
@@ -46,13 +47,16 @@ def untrained(name: str) -> dict:
     low, high = foreign.fields(name, TESTS, SEEDS["test"])
     filtered = [best_gaussian(image, truth)[0] for image, truth in zip(low, high, strict=True)]
     start = checkpoint.load_model("generalist")
-    scores = {"raw": psnr(high, low), "gaussian": psnr(high, filtered), "psnr": psnr(high, start.posterior_mean(low))}
+    images = {"raw": low, "gaussian": filtered, "psnr": start.posterior_mean(low)}
+    scores = {method: mean_psnr(high, found) for method, found in images.items()}
     return {"specimen": name, "steps": 0, "lr": 0.0, **scores, "start": start.fingerprint()[:8]}
 
 
 def tuned(steps: int, name: str, lr: float) -> dict:
     """The generalist after so many steps at a peak rate."""
-    return {"specimen": name, "steps": steps, "lr": lr, "psnr": after(trained(steps, name, lr), name)}
+    low, high = foreign.fields(name, TESTS, SEEDS["test"])
+    model = trained(steps, name, lr)
+    return {"specimen": name, "steps": steps, "lr": lr, "psnr": mean_psnr(high, model.posterior_mean(low))}
 
 
 def trained(steps: int, name: str, lr: float) -> Model:
@@ -64,16 +68,9 @@ def trained(steps: int, name: str, lr: float) -> Model:
     return train.fit(config, *parts, folder, start=start, progress=False)
 
 
-def after(model: Model, name: str) -> float:
-    low, high = foreign.fields(name, TESTS, SEEDS["test"])
-    return psnr(high, model.posterior_mean(low))
-
-
-def psnr(high: np.ndarray, images: np.ndarray) -> float:
-    """Mean PSNR in dB of one call over the fields; the range is that of the truth."""
-    pairs = zip(high, images, strict=True)
-    values = [metrics.psnr(truth, image, data_range=float(np.ptp(truth))) for truth, image in pairs]
-    return round(float(np.mean(values)), 2)
+def mean_psnr(high: np.ndarray, images: Sequence[np.ndarray]) -> float:
+    """Averaged over the fields, dB."""
+    return round(float(np.mean([psnr(truth, image) for truth, image in zip(high, images, strict=True)])), 2)
 
 
 if __name__ == "__main__":

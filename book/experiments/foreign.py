@@ -1,4 +1,4 @@
-"""Specimens that no shipped model was trained on, with known truth: for `fine_tuning.py` and `adaptation.py`."""
+"""Specimens that no shipped model was trained on, with known truth, for `fine_tuning.py`."""
 
 from __future__ import annotations
 

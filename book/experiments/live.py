@@ -12,11 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import platform
 import shutil
-import time
-from collections.abc import Callable
-from datetime import date
 from functools import partial
 from typing import Any
 
@@ -24,6 +20,7 @@ import numpy as np
 import torch
 from common import ROOT, save
 from playwright.sync_api import Page, sync_playwright
+from timing import fastest, machine, short
 
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.restore import restore
@@ -45,20 +42,11 @@ def main() -> None:
         page = browser.new_page()
         start_workers(page)
         records = [record for side in ((16,) if tiny else (64, 128, 256)) for record in compared(page, side, tiny)]
-        found = {"machine": machine(browser.version), "bytes": weight(), "seconds_per_sample": records}
+        found = {"machine": machine() | {"chromium": browser.version}, "bytes": weight(), "seconds_per_sample": records}
         browser.close()
     print(json.dumps(found, indent=1))
     if not tiny:
         save("live", found)
-
-
-def machine(chromium: str) -> dict[str, str]:
-    return {
-        "device": platform.machine(),
-        "torch": torch.__version__,
-        "chromium": chromium,
-        "date": date.today().isoformat(),
-    }
 
 
 def weight() -> dict[str, int]:
@@ -99,7 +87,10 @@ def compared(page: Page, side: int, tiny: bool) -> list[dict[str, Any]]:
     ways = {("page", n): partial(in_page, page, n) for n in (1, 2)}
     ways |= {("PyTorch", n): partial(in_pytorch, model, image, n) for n in (1, 2)}
     seconds = fastest(ways, rounds=1 if tiny else {64: 9, 128: 5, 256: 3}[side])
-    return [{"side": side, "by": by, "cores": cores, "seconds": took} for (by, cores), took in seconds.items()]
+    return [
+        {"side": side, "by": by, "cores": cores, "seconds": short(took / SAMPLES)}
+        for (by, cores), took in seconds.items()
+    ]
 
 
 def in_page(page: Page, workers: int) -> None:
@@ -114,18 +105,6 @@ def in_page(page: Page, workers: int) -> None:
 def in_pytorch(model: torch.nn.Module, image: np.ndarray, threads: int) -> None:
     torch.set_num_threads(threads)
     restore(model, image, samples=SAMPLES, progress=False)
-
-
-def fastest(ways: dict[Any, Callable], rounds: int) -> dict[Any, float]:
-    """Seconds a sample of each way: the fastest of some rounds in which they take turns, after one to warm up."""
-    best = dict.fromkeys(ways, np.inf)
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            begun = time.perf_counter()
-            way()
-            if turn:
-                best[name] = min(best[name], (time.perf_counter() - begun) / SAMPLES)
-    return {name: float(f"{took:.3g}") for name, took in best.items()}
 
 
 if __name__ == "__main__":

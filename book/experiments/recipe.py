@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 import recipe_variants as variants
-from common import RESULTS, load, processes, ratio_of_means, save
+from common import RESULTS, load, processes, psnr, ratio_of_means, save
 
 from ddpm_micro import metrics, restore, simulate, train
 from ddpm_micro.data import PairedPatches
@@ -63,7 +63,7 @@ def measure(name: str, seed: int) -> dict[str, float]:
         if variant.one_call:
             estimates["one_call"] = model.posterior_mean(low)
         for method, image in estimates.items():
-            scores[method].append(metrics.psnr(high, image, data_range=float(high.max() - high.min())))
+            scores[method].append(psnr(high, image))
         spreads.append(metrics.spread_skill(high, samples))
     out = {method: round(float(np.mean(values)), 2) for method, values in scores.items()}
     return out | {"V_over_B": round(ratio_of_means(spreads), 2)}

@@ -13,25 +13,23 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from common import RESULTS, load, save
+from common import RESULTS, load, psnr, save
 from speed_memory import peak_of_restoring
+from timing import fastest, machine, short, wait
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddpm_micro import checkpoint, metrics, simulate
+from ddpm_micro import checkpoint, simulate
 from ddpm_micro.capture import WARM_UP, Captured
 from ddpm_micro.data import PairedPatches
 from ddpm_micro.device import autocast, choose_device, choose_precision
@@ -59,8 +57,8 @@ def main() -> None:
     arguments = parser.parse_args()
     tiny = arguments.tiny
     parts: dict[str, Callable[[bool], Any]] = {
-        "machine": machine, "limits": limits, "forward": forward, "training": training, "restoring": restoring,
-        "precision": precision, "sampling": sampling, "memory": peak_of_restoring,
+        "machine": lambda tiny: machine(), "limits": limits, "forward": forward, "training": training,
+        "restoring": restoring, "precision": precision, "sampling": sampling, "memory": peak_of_restoring,
     }  # fmt: skip
     if not (BF16 or tiny):
         del parts["precision"]
@@ -82,19 +80,6 @@ def precisions(tiny: bool) -> dict[str, str]:
     """What is worth measuring on this device: its name here, and in accelerate's words."""
     tf32 = {"TF32": "no"} if ON_GPU else {}
     return {"float32": "no"} | tf32 | ({"bf16": "bf16"} if BF16 or tiny else {})
-
-
-def machine(tiny: bool) -> dict[str, str | int]:
-    """What was measured on, and when."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-    return {
-        "device": torch.cuda.get_device_name() if ON_GPU else cpu,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "date": date.today().isoformat(),
-    }
 
 
 def limits(tiny: bool) -> dict[str, float]:
@@ -251,7 +236,7 @@ def precision(tiny: bool) -> dict[str, float]:
             for bits in ("no", "bf16"):
                 with autocast(bits):
                     images = model.posterior_mean(low), restore(model, low, progress=False, **WAYS["one pair"]).mean
-                scores.append([metrics.psnr(high, image, data_range=np.ptp(high)) for image in images])
+                scores.append([psnr(high, image) for image in images])
             for way, change in zip(found, np.subtract(*scores[::-1]), strict=True):
                 found[way].append(float(change))
     return {
@@ -343,39 +328,12 @@ def paper(tiny: bool) -> dict[str, Any]:
     return found | ({"mb": gpu_megabytes(step)} if ON_GPU else {})
 
 
-def fastest(ways: dict[str, Callable], rounds: int, repeats: int = 1, warm_up: int = 1) -> dict[str, float]:
-    """Seconds of one call of each, the fastest of some rounds in which they take turns."""
-    best = dict.fromkeys(ways, np.inf)
-    for way in ways.values():
-        for _ in range(warm_up):
-            way()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            wait()
-            begun = time.perf_counter()
-            for _ in range(repeats):
-                way()
-            wait()
-            best[name] = min(best[name], (time.perf_counter() - begun) / repeats)
-    return best
-
-
 def gpu_megabytes(step: Callable) -> float:
     """MB that one more step takes at its peak."""
     torch.cuda.reset_peak_memory_stats()
     step()
     wait()
     return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-
-
-def wait() -> None:
-    if ON_GPU:
-        torch.cuda.synchronize()
-
-
-def short(number: float) -> float:
-    """Three digits."""
-    return float(f"{number:.3g}")
 
 
 if __name__ == "__main__":

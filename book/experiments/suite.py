@@ -188,19 +188,18 @@ def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:
     return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **means}]
 
 
-def with_tests(records: list[evaluate.Record], reference: str = "ddpm_avg") -> list[evaluate.Record]:
-    """Add to each record the p values of two tests of its values against those of the reference.
+def with_tests(records: list[evaluate.Record]) -> list[evaluate.Record]:
+    """Add p values to each record: does its method differ from ``ddpm_avg``?
 
     ``p_mood`` is of Mood's median test, which the article uses. ``p_wilcoxon`` is of Wilcoxon's signed-rank test of the
     differences image by image, corrected after Holm for the number of methods under the same measure.
     """
     for metric in dict.fromkeys(record["metric"] for record in records):
         table = {record["method"]: record for record in records if record["metric"] == metric}
-        ours = table.pop(reference)["values"]
-        for record in table.values():
-            record["p_mood"] = mood(record["values"], ours)
-        for record, p in zip(table.values(), holm([paired(record["values"], ours) for record in table.values()])):
-            record["p_wilcoxon"] = p
+        ours = table.pop("ddpm_avg")["values"]
+        p_wilcoxon = holm([paired(record["values"], ours) for record in table.values()])
+        for record, p in zip(table.values(), p_wilcoxon, strict=True):
+            record |= {"p_mood": mood(record["values"], ours), "p_wilcoxon": p}
     return records
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ddpm_micro.choices import LEVELS, SAMPLERS
 from ddpm_micro.cli.options import check_output, default_of, model_and_samples, number, overwrite
 from ddpm_micro.cli.restoring import Restorer, beside
+from ddpm_micro.files import images, is_ngff, is_whole
 
 HELP = "restore a TIFF or a folder of them: writes the mean of K samples, and their standard deviation as OUT.std.tif"
 ENDINGS = (".tif", ".tiff", ".zarr")
@@ -51,8 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
     source, target, restorer = arguments.input, arguments.output, Restorer(arguments)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; check the name")
-    from ddpm_micro.files import is_ngff
-
     if source.is_dir() and not is_ngff(source):
         _restore_all(restorer, source, target)
         return
@@ -66,8 +65,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _restore_all(restorer: Restorer, source: Path, target: Path) -> None:
     """Restore each file of a folder into the folder ``target``; what went wrong is told at the end."""
-    from ddpm_micro.files import images, is_whole
-
     files, faults = images(source), []
     if target.exists() and (not target.is_dir() or target.samefile(source)):
         raise ValueError(f"expected another folder for the results, got {target}")

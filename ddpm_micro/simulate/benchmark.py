@@ -52,8 +52,8 @@ class Experiment:
     low: Acquisition
     high: Acquisition
 
-    def pair(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw one specimen and image it twice: ``low``, ``high``, each (size, size) float32 in low's grey levels."""
+    def light(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one specimen: the photons expected through the optics of low and of high, each (size, size)."""
         emitters = self.specimen(rng, size * self.pixel_size_nm)
         optics = {"pixel_size_nm": self.pixel_size_nm, "rayleigh_nm": self.rayleigh_nm}
         light = render(emitters, size, fwhm_nm=self.low.fwhm_nm, **optics)
@@ -64,8 +64,13 @@ class Experiment:
         # Exposure is set on the specimen, as at the microscope, and not every specimen ends up equally bright.
         per_light = self.photons * rng.uniform(0.6, 1.2) / max(np.percentile(light, 99.5), 1e-12)
         stray = self.background * self.photons
-        low = expose(light * per_light + stray, self.low.camera, rng, frames=self.low.frames)
-        high = expose((sharper * per_light + stray) * self.high.dose, self.high.camera, rng, frames=self.high.frames)
+        return light * per_light + stray, sharper * per_light + stray
+
+    def pair(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one specimen and image it twice: ``low``, ``high``, each (size, size) float32 in low's grey levels."""
+        light, sharper = self.light(rng, size)
+        low = expose(light, self.low.camera, rng, frames=self.low.frames)
+        high = expose(sharper * self.high.dose, self.high.camera, rng, frames=self.high.frames)
         photons = (high - self.high.camera.offset) / self.high.camera.gain / self.high.dose
         return low, (photons * self.low.camera.gain + self.low.camera.offset).astype(np.float32)
 

@@ -41,9 +41,9 @@ def tv(image: np.ndarray, strength: float) -> np.ndarray:
 
 
 def richardson_lucy(benchmark: Experiment, image: np.ndarray, iterations: float) -> np.ndarray:
-    """Richardson-Lucy deconvolution with the PSF of the low-quality image, seen again through that of the other.
+    """Richardson-Lucy deconvolution with the PSF of the low image, then blurred with the PSF of the high one.
 
-    Without the second step it would be sharper than the truth that it is compared with.
+    Without the blur it would be sharper than the truth that it is compared with.
     """
     camera, pixel = benchmark.low.camera, benchmark.pixel_size_nm
     sd = benchmark.low.fwhm_nm / FWHM_PER_SD / pixel

@@ -243,9 +243,8 @@ def _other(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return 0.9 * value + 0.03 if value.is_floating_point() else value + 1
     if isinstance(value, np.ndarray):
-        sign = (
-            -1 if value.ndim == 1 and value.dtype.kind == "f" else 1
-        )  # differences: their signs may be all that counts
+        differences = value.ndim == 1 and value.dtype.kind == "f"  # their signs may be all that counts
+        sign = -1 if differences else 1
         return sign * 0.9 * value + 0.07 * np.arange(value.size).reshape(value.shape) / value.size
     if isinstance(value, list):
         return [v + 1 for v in value] if all(isinstance(v, int) for v in value) else [1.1 * v for v in value]

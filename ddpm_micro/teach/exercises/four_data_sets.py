@@ -22,8 +22,12 @@ def _inputs() -> list[tuple]:
     return [(np.array([6, 11, 3, -5, 17, 2, 9, -1]) / 8,), (np.array([-13, -4, 12, -21, -7, 10, 8]) / 8,)]
 
 
-def _means(gains: np.ndarray) -> np.ndarray:
-    return np.array(list(itertools.product([1, -1], repeat=len(gains)))) @ gains / len(gains)
+def _products(gains: np.ndarray, factors: tuple[int, int] = (1, -1)) -> np.ndarray:
+    return np.array(list(itertools.product(factors, repeat=len(gains)))) * gains
+
+
+def _means(gains: np.ndarray, factors: tuple[int, int] = (1, -1)) -> np.ndarray:
+    return _products(gains, factors).mean(axis=1)
 
 
 EXERCISES = {
@@ -52,9 +56,7 @@ EXERCISES = {
                 "This is how many of the 2**n means are as large; p is their share.",
             ),
             "zeros and ones": (
-                lambda g: np.mean(
-                    np.abs(np.array(list(itertools.product([0, 1], repeat=len(g)))) @ g / len(g)) >= abs(g.mean())
-                ),
+                lambda g: np.mean(np.abs(_means(g, (0, 1))) >= abs(g.mean())),
                 "You multiply by 0 and 1, which leaves differences out; their signs are to be flipped: 1 and -1.",
             ),
             "order changed": (
@@ -74,15 +76,12 @@ EXERCISES = {
                 "This is the t test, which takes the differences as normal; here all 2**n signs are tried instead.",
             ),
             "median": (
-                lambda g: np.mean(
-                    np.abs(np.median(np.array(list(itertools.product([1, -1], repeat=len(g)))) * g, axis=1))
-                    >= abs(np.median(g))
-                ),
+                lambda g: np.mean(np.abs(np.median(_products(g), axis=1)) >= abs(np.median(g))),
                 "You compare medians; the mean was asked for.",
             ),
         },
-        "itertools.product([1, -1], repeat=len(gains)) gives all 2**n rows of signs. Multiply each by gains, take the "
-        "mean of each row, and the share of those whose size is at least that of the mean of gains.",
+        "itertools.product([1, -1], repeat=len(gains)) gives all 2**n rows of signs. Multiply each row by gains and "
+        "take its mean. How many of these means are at least as far from zero as the mean of gains?",
         repairs=False,
     ),
 }  # fmt: skip
