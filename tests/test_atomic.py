@@ -1,10 +1,12 @@
 """A file is there whole or not at all, and nothing else is left behind."""
 
+import contextlib
 import errno
 import io
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,36 @@ def test_folders_are_told_apart(tmp_path, overwrite):
     with pytest.raises(FileNotFoundError, match="folder to write into does not exist"):
         write(tmp_path / "missing" / "a", overwrite=overwrite)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_files_of_two_runs_never_stand_side_by_side(tmp_path, monkeypatch, number):
+    """Stopped before any of its steps, and gone on with."""
+    files = [(tmp_path / f".{name}", tmp_path / name) for name in ("mean", "std")]
+    for hidden, path in files:
+        path.write_text("old")
+        hidden.write_text("new")
+    calls = []
+
+    def stops(function):
+        def step(*arguments, **options):
+            calls.append(arguments)
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            return function(*arguments, **options)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "replace", stops(os.replace))
+        patch.setattr(Path, "unlink", stops(Path.unlink))
+        with contextlib.suppress(KeyboardInterrupt):
+            atomic.publish(files, overwrite=True)
+    found = {path.name: path.read_text() for _, path in files if path.exists()}
+    assert "mean" not in found or found["mean"] == found["std"]
+    atomic.publish(files, overwrite=True)
+    assert [path.read_text() for _, path in files] == ["new", "new"]
+    assert sorted(os.listdir(tmp_path)) == ["mean", "std"]
 
 
 def test_a_symbolic_link_survives_and_its_file_is_replaced(tmp_path):

@@ -321,6 +321,42 @@ def test_a_stack_that_was_stopped_goes_on_with_the_same_result(tmp_path, model, 
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("step", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("name", ["link", "unlink"])
+def test_a_run_that_stops_while_its_files_appear_goes_on(image, model, monkeypatch, name, number, step) -> None:
+    """Whenever it stops, no mean is there without its deviation; and the same command ends well."""
+    out, calls, right = image.with_name("out.tif"), [], {"link": os.link, "unlink": Path.unlink}[name]
+    command = ["restore", str(image), str(out), "--model", model, "--samples", "2", "--steps", "2"]
+
+    def stopped(path: Path, *others: object, **options: object) -> None:
+        calls.append(path)
+        if len(calls) == number and step == "before":
+            raise KeyboardInterrupt
+        right(path, *others, **options)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((os, "link") if name == "link" else (Path, "unlink")), stopped)
+        assert main(command) == 130
+    assert not out.exists() or out.with_name("out.std.tif").exists()
+    assert main(command) == 0
+    assert sorted(contents(image.parent)) == ["in.tif", "out.std.tif", "out.tif"]
+
+
+def test_another_run_does_not_go_on_over_files_that_appeared(image, model, monkeypatch, capsys) -> None:
+    command = ["restore", str(image), str(image.with_name("out.tif")), "--model", model, "--steps", "2", "--samples"]
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stopped)  # the deviation has its name by now
+        assert main([*command, "2"]) == 130
+    assert "out.std.tif" in refused(capsys, [*command, "4"])
+
+
 @pytest.mark.parametrize("once", [[], ["--one-call"]])
 def test_planes_that_are_restored_together_come_out_as_alone(tmp_path, model, monkeypatch, once) -> None:
     path, found = tmp_path / "in.tif", []

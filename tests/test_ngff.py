@@ -17,6 +17,7 @@ import torch
 from ddpm_micro import files
 from ddpm_micro.checkpoint import save_model
 from ddpm_micro.cli import main
+from ddpm_micro.files.planes import Description
 from ddpm_micro.model import Model
 from ddpm_micro.schedule import cosine_schedule
 from ddpm_micro.unet import UNetConfig
@@ -121,6 +122,15 @@ def test_a_killed_run_goes_on_and_an_unfinished_result_is_no_image(tmp_path: Pat
     assert main(command(source, out, model)) == 2 and "--overwrite" in capsys.readouterr().err
     assert main(command(source, out, model, "--overwrite", "--one-call")) == 0
     assert not (tmp_path / "out.std.zarr").exists(), "a deviation of an earlier result does not stay beside a new mean"
+
+
+def test_a_plane_counts_when_all_its_images_are_there(tmp_path: Path) -> None:
+    about = Description(axes="TYX", shape=(2, 8, 8), dtype=np.dtype(np.float32))
+    results = files.results_at([tmp_path / "out.zarr", tmp_path / "out.std.zarr"], about, "key")
+    results._arrays[1] = None  # the deviation cannot be written
+    with pytest.raises(TypeError):
+        results.put(1, np.ones((8, 8)), np.ones((8, 8)))
+    assert not results.done(1) and sorted(results.todo()) == [0, 1]
 
 
 def test_processes_that_know_nothing_of_each_other_share_the_planes(tmp_path: Path, model: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ddpm_micro.choices import LEVELS, SAMPLERS
 from ddpm_micro.cli.options import check_output, default_of, model_and_samples, number, overwrite
 from ddpm_micro.cli.restoring import Restorer, beside
-from ddpm_micro.files import images, is_ngff, is_whole
+from ddpm_micro.files import images, is_begun, is_ngff, is_whole
 
 HELP = "restore a TIFF or a folder of them: writes the mean of K samples, and their standard deviation as OUT.std.tif"
 ENDINGS = (".tif", ".tiff", ".zarr")
@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if target.suffix.lower() not in ENDINGS:
         raise ValueError(f"expected an output that ends in .tif or .ome.zarr, got {target.name}")
-    going_on = is_ngff(target) and (arguments.overwrite or target.exists())  # whether it may is told when it is opened
+    # Whether a run may go on is told when its result is opened; so is whether a folder may be replaced.
+    going_on = is_begun(target) or (is_ngff(target) and arguments.overwrite)
     for path in () if going_on else (target, *beside(target).values()):  # nothing old may stay beside a new mean
         check_output(path, arguments.overwrite)
     restorer.restore(source, target)

@@ -56,6 +56,16 @@ def results_at(paths: list[Path], about: Description, key: str, **options: bool)
     return NgffResults(paths, about, key, **options)
 
 
+def done_list(path: Path) -> Path:
+    """The hidden file that tells, while a TIFF result is being written, which of its planes are done."""
+    return path.with_name(f".{path.name}.done")
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a run has begun to write a result; the same run may go on with it."""
+    return path.exists() if is_ngff(path) else done_list(path).exists()
+
+
 def is_whole(path: Path) -> bool:
     """Whether a result is there with all its planes."""
     if not path.exists() or not is_ngff(path):

@@ -60,7 +60,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
     if target.is_symlink() and overwrite:  # realpath() gives up on links that point at each other
         raise OSError(errno.ELOOP, "symbolic links that go in a circle; give the file itself", str(path))
     if not overwrite:
-        _refuse_existing(path)  # before hours of work; the link below settles it without a race
+        refuse_existing(path)  # before hours of work; the link below settles it without a race
     temporary = target.parent / f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
     try:
         # Not mkstemp: its 0600 would hide the result from the colleagues the umask lets in.
@@ -89,11 +89,15 @@ def publish(files: Sequence[tuple[Path, Path]], *, overwrite: bool) -> None:
     are no longer where they lay were given their names before, by a run that was stopped in the middle of it.
     """
     files = [(temporary, path) for temporary, path in files if temporary.exists()]
-    for temporary, path in files:
+    for temporary, path in list(files):
+        if path.exists() and path.samefile(temporary):  # it had both names when the run was stopped
+            temporary.unlink()
+            files.remove((temporary, path))
+            continue
         _sync(temporary, os.O_RDWR)
         if not overwrite:
-            _refuse_existing(path)
-    if overwrite:
+            refuse_existing(path)
+    if overwrite and files:
         files[0][1].unlink(missing_ok=True)
     for temporary, path in reversed(files):
         try:
@@ -132,7 +136,8 @@ def locked(path: Path, what: str) -> IO[bytes]:
     return file
 
 
-def _refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path) -> None:
+    """FileExistsError if anything has this name."""
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "exists already; choose another name or allow overwriting", str(path))
 
@@ -142,7 +147,7 @@ def _publish_new(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        _refuse_existing(path)
+        refuse_existing(path)
         raise
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
@@ -150,7 +155,7 @@ def _publish_new(temporary: Path, path: Path) -> None:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # reserve the name
         except FileExistsError:
-            _refuse_existing(path)
+            refuse_existing(path)
             raise
         try:
             os.replace(temporary, path)

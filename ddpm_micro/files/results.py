@@ -11,7 +11,8 @@ from typing import IO
 
 import numpy as np
 
-from ddpm_micro.files.atomic import locked, publish
+from ddpm_micro.files import done_list
+from ddpm_micro.files.atomic import locked, publish, refuse_existing
 from ddpm_micro.files.output import PlaneWriter
 from ddpm_micro.files.planes import Description
 
@@ -39,6 +40,8 @@ class Results:
     ------
     ValueError
         If another run is writing the same files.
+    FileExistsError
+        If one of the files is there, ``overwrite`` is false, and this run has not made it.
     """
 
     _lock: IO[bytes] | None = None
@@ -53,21 +56,28 @@ class Results:
     def _begin(self, about: Description, *, first: bool, overwrite: bool) -> None:
         planes, first_path = math.prod(about.shape[:-2]), self.paths[0]
         self._hidden = [path.with_name(f".{path.name}.part") for path in self.paths]
-        self._list = first_path.with_name(f".{first_path.name}.done")
+        self._list = done_list(first_path)
         head = self._key.encode()
         self._lock = locked(self._list, first_path.name) if first else None
         known = self._list.read_bytes()
-        resume = known[: len(head)] == head and len(known) == len(head) + planes and self._hidden[0].exists()
-        finished = resume and all(known[len(head) :])  # then some files may have appeared already
-        resume = finished or (resume and all(hidden.exists() for hidden in self._hidden))
-        if first and not resume:
-            self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
+        ours = known[: len(head)] == head and len(known) == len(head) + planes
+        # When all planes are done, some files may have appeared already.
+        finished = ours and all(known[len(head) :]) and all(h.exists() or p.exists() for h, p in self._places())
+        resume = finished or (ours and all(hidden.exists() for hidden in self._hidden))
         with self.kept_if_begun(closing=False):
+            if first and not resume:
+                for path in () if overwrite else self.paths:
+                    refuse_existing(path)
+                self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
             self._writers = [
                 PlaneWriter(hidden, about, resume=resume or not first) for hidden in self._hidden if not finished
             ]
         if first and not resume:
             self._list.write_bytes(head + bytes(planes))
+
+    def _places(self) -> list[tuple[Path, Path]]:
+        """Where each file lies, and where it belongs."""
+        return list(zip(self._hidden, self.paths, strict=True))
 
     def todo(self) -> list[int]:
         """Numbers of the planes that are still to be written."""
@@ -120,5 +130,5 @@ class Results:
         self._publish(overwrite=overwrite)
 
     def _publish(self, *, overwrite: bool) -> None:
-        publish(list(zip(self._hidden, self.paths)), overwrite=overwrite)
+        publish(self._places(), overwrite=overwrite)
         self._list.unlink()
