@@ -153,7 +153,10 @@ def _live(asked: Asked) -> VBox:
     it = asked.prediction
     wide = {"width": "auto", "max_width": "100%"}
     buttons = [ipywidgets.Button(description=str(text), layout=wide) for text in ([] if it.numeric else it.answers)]
-    number = ipywidgets.Text(placeholder="a number", description=it.unit or "number", layout={"width": "15em"})
+    # Sent when it is whole: digit by digit, from a fast hand, a slow kernel heard the button before the last one.
+    number = ipywidgets.Text(
+        placeholder="a number", description=it.unit or "number", layout={"width": "15em"}, continuous_update=False
+    )
     commit = ipywidgets.Button(description="That is my guess", layout=wide)
     passing = ipywidgets.Button(description=PASS, layout=wide)
     status = ipywidgets.HTML()
