@@ -109,8 +109,8 @@ def test_mistakes_are_named(low: list, high: list, message: str) -> None:
 def test_training_sees_faulty_pixels_as_restoring_does() -> None:
     low = np.random.default_rng(0).poisson(100, (64, 64)).astype(np.float32)
     low[5, 7] = 65535
-    patches = PairedPatches([low], [low], 16)
+    patches = PairedPatches([low], [low + 1], 16)
     seen, scaling = Percentiles().values(low)
     np.testing.assert_allclose(patches.cond[0], seen, atol=1e-5)
     assert abs(patches.cond[0]).max() < 10 and patches.x0[0][5, 7] > 100  # the truth stays as it is
-    np.testing.assert_allclose(patches.x0[0], scaling.apply(low), rtol=1e-4)
+    np.testing.assert_allclose(patches.x0[0], scaling.apply(low + 1), rtol=1e-4)

@@ -253,6 +253,9 @@ def test_noise2void_without_clean_images_is_not_validated_by_what_it_sees(monkey
     monkeypatch.setattr(model, "output", lambda x_t, t, cond: cond)
     low_only, blank = PairedPatches(noise, noise, 16), PairedPatches(noise, [0 * noise[0]], 16)
     assert validate(model, low_only) > 0.1
+    hot = noise[0].copy()
+    hot[3, 4] = 1e4  # is repaired in what the network sees
+    assert validate(model, PairedPatches([hot], [hot], 16)) > 0.1
     x0, cond = blank.centres(1)
     assert validate(model, blank) == pytest.approx((cond - x0).abs().mean().item(), rel=1e-5)
 
