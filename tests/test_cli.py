@@ -453,6 +453,21 @@ def test_two_processes_share_the_planes(tmp_path: Path, model: str) -> None:
         np.testing.assert_allclose(*images, rtol=1e-5, atol=1e-4)
 
 
+def test_processes_that_did_not_come_are_said(tmp_path: Path, image: Path, model: str) -> None:
+    """On a CPU `accelerate launch` starts one process, whatever number it is asked for."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes"]
+    out = image.with_name("out.tif")
+    restoring = ["restore", str(image), str(out), "--model", model, "--one-call", "--overwrite"]
+    training = ["train", str(tmp_path), str(tmp_path / "run")]  # a mistake: there is no folder low
+    for number, command, code in ((2, restoring, 0), (1, restoring, 0), (2, training, 1)):
+        done = subprocess.run(
+            [*launch, str(number), "-m", "ddpm_micro.cli", *command], capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == code, done.stderr
+        told = "ddpm-micro: accelerate was asked for several processes and started one; torchrun"
+        assert done.stderr.count(told) == (number > 1)
+
+
 def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
     """From nothing to a table: folders of TIFFs train a model, and it is evaluated on others."""
     for part, seed in (("train", "0"), ("test", "1")):

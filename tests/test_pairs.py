@@ -44,7 +44,7 @@ def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_folders_that_do_not_match_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"expected TIFF files in .*low"):
+    with pytest.raises(ValueError, match=r"expected TIFF files in .*low, .*pairs are low/NAME\.tif and high/NAME\.tif"):
         read_pairs(tmp_path)
     save(tmp_path, "low", "a.tif", ramp(0))
     with pytest.raises(ValueError, match=r"expected TIFF files in .*high"):

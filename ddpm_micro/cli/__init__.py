@@ -6,6 +6,7 @@ Modules of commands import no large library until they run, so that ``--help`` a
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     try:
         arguments = parser().parse_args(argv)
+        _say_if_alone()
         arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
         named = isinstance(error, OSError) and error.strerror and error.filename
@@ -47,6 +49,16 @@ def parser() -> argparse.ArgumentParser:
         command.add_options(sub)
         sub.set_defaults(run=command.run)
     return top
+
+
+def _say_if_alone() -> None:
+    """Say that accelerate was asked for several processes and started one, as it does on a computer without GPUs.
+
+    It hands on the address at which the processes should meet, but no number of them.
+    """
+    if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys() and "WORLD_SIZE" not in os.environ:
+        text = "accelerate was asked for several processes and started one; torchrun --nproc_per_node starts them"
+        print(f"ddpm-micro: {text}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
