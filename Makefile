@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
 # --no-compile: a minute saved, since Python compiles what is imported when it is imported, and PyTorch holds far more than that.
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint $(CONSTRAINTS)
 ARGS   ?=
 
 # Each kernel warns that what it computes travels unencrypted, which within one computer is no matter; errors are still shown.

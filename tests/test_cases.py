@@ -213,6 +213,48 @@ def test_the_scale_of_metamorph(tmp_path: Path, identity) -> None:
     np.testing.assert_allclose(restored.image, stack, atol=1e-2)
 
 
+def lsm(path: Path, stack: np.ndarray, scan: int) -> Path:
+    """A Zeiss LSM file of axes TZCYX, 0.1 µm a pixel, 0.5 µm between planes, 30 s between frames, with thumbnails."""
+    times, depth, channels, height, width = stack.shape
+    info = np.zeros(1, tifffile.TIFF.CZ_LSMINFO)
+    values = {
+        "MagicNumber": 67127628, "StructureSize": info.nbytes, "DimensionX": width, "DimensionY": height,
+        "DimensionZ": depth, "DimensionChannels": channels, "DimensionTime": times, "ThumbnailX": 16, "ThumbnailY": 16,
+        "VoxelSizeX": 1e-7, "VoxelSizeY": 1e-7, "VoxelSizeZ": 5e-7, "ScanType": scan, "TimeIntervall": 30.0,
+    }  # fmt: skip
+    for name, value in values.items():
+        info[name] = value
+    common = {"metadata": None, "contiguous": False, "software": None}
+    with tifffile.TiffWriter(path, byteorder="<") as tif:
+        for number, planes in enumerate(stack.reshape(-1, channels, height, width)):
+            planes, apart = (planes, "separate") if channels > 1 else (planes[0], None)
+            tags = [] if number else [(34412, 1, info.nbytes, info.tobytes(), True)]
+            tif.write(planes, photometric="minisblack", planarconfig=apart, extratags=tags, **common)
+            tif.write(np.zeros((16, 16, 3), np.uint8), photometric="rgb", subfiletype=1, **common)
+    if channels == 2:  # Zeiss keeps the bits of two channels elsewhere, although they fit into their tag
+        body = path.read_bytes()
+        inside, outside = (
+            struct.pack("<HHI", 258, 3, 2) + struct.pack(*bits) for bits in (("<HH", 8, 8), ("<I", len(body)))
+        )
+        path.write_bytes(body.replace(inside, outside) + struct.pack("<HH", 8, 8))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("scan", "shape", "axes", "kept"),
+    [
+        (6, (3, 2, 2, 24, 30), "TZCYX", (500, 30)), (3, (4, 1, 2, 24, 30), "TCYX", (None, 30)),
+        (0, (1, 4, 1, 24, 30), "ZYX", (500, None)), (0, (1, 2, 3, 24, 30), "ZCYX", (500, None)),
+    ],
+)  # fmt: skip
+def test_thumbnails_of_lsm_are_passed_over_and_its_scale_is_kept(scan, shape, axes, kept, tmp_path, identity) -> None:
+    stack = np.random.default_rng(0).poisson(50, shape).astype(np.uint8)
+    restored, said = identity(lsm(tmp_path / "a.lsm", stack, scan))
+    assert (restored.axes, restored.pixel_size_nm) == (axes, pytest.approx(100)) and said == ""
+    assert (restored.z_step_nm, restored.frame_interval_s) == kept
+    np.testing.assert_allclose(restored.image, stack.squeeze(), atol=1e-2)
+
+
 def test_the_scale_of_an_electron_microscope(tmp_path: Path, identity) -> None:
     fei = "[Scan]\r\nPixelWidth=5e-009\r\nPixelHeight=5e-009\r\n"
     tifffile.imwrite(tmp_path / "sem.tif", noisy(rings()), metadata=None, extratags=[(34682, 2, 0, fei, True)])

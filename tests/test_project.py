@@ -112,6 +112,13 @@ def test_tested_versions_lie_in_the_declared_ranges():
             assert requirement.specifier.contains(version.version), f"pyproject.toml: {requirement}; tested: {pin}"
 
 
+def test_the_lowest_versions_are_those_that_are_allowed():
+    lines = (ROOT / "constraints-lowest.txt").read_text("utf-8").splitlines()
+    pinned = {str(Requirement(line)) for line in lines if not line.startswith("#")}
+    allowed = [*PROJECT["dependencies"], *(line for name in ("notebooks", "zarr", "export") for line in EXTRAS[name])]
+    assert pinned == {str(Requirement(line.replace(">=", "==", 1))) for line in allowed if ">=" in line.split(";")[0]}
+
+
 def test_environment_yml_states_no_dependency_again():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     by_pip = [line for entry in conda if isinstance(entry, dict) for line in entry["pip"]]
