@@ -120,6 +120,8 @@ def faulty_pixels(image: np.ndarray) -> np.ndarray:
       and saturation.
     - What is joined to a saturated block and far above the rest: the halo of a saturated bead.
     """
+    if image.dtype == np.float16:  # which the filters below do not take
+        image = image.astype(np.float32)
     values = np.unique(image).astype(np.float64)
     if len(values) < FEWEST_VALUES:
         return np.full(image.shape, len(values) == 1)

@@ -128,7 +128,7 @@ def restore(
     with tqdm(total=len(mean) * samples * steps, disable=not progress, desc="sampling", unit="call") as bar:
         for first in range(0, len(mean), together):
             conds, scalings = zip(*islice(planes, together), strict=True)
-            with np.errstate(invalid="ignore"):  # one sample has no spread: 0 / 0 is NaN
+            with np.errstate(invalid="ignore", divide="ignore"):  # one sample has no spread: 0 / 0 is NaN
                 values = running_mean_std(draw(first, conds, scalings))
             for number, scaling, *of_plane in zip(range(first, len(mean)), scalings, *values, strict=False):
                 mean[number], std[number] = scaling.kept(*scale_back(*of_plane, scaling.offset, scaling.scale))

@@ -61,7 +61,7 @@ class TrainConfig:
         check_method(self.method)
         check_prediction(self.prediction)
         for name in ("steps", "batch_size", "patch", "num_train_timesteps", "val_every", "lr"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"expected {name} > 0, got {getattr(self, name)}")
         for name, holds, allowed in (
             ("ema_decay", 0 <= self.ema_decay < 1, "in [0, 1)"),

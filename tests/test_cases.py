@@ -262,6 +262,78 @@ def test_the_scale_of_an_electron_microscope(tmp_path: Path, identity) -> None:
     assert restored.pixel_size_nm == pytest.approx(5)
 
 
+def ome(sizes: str, channels: str = '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>') -> str:
+    """An OME description of planes (Y, X) = (24, 30) and of these sizes."""
+    return (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels'
+        f' ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" {sizes}>{channels}<TiffData/></Pixels></Image></OME>'
+    )
+
+
+TWO = "".join(
+    f'<Channel ID="Channel:0:{n}" SamplesPerPixel="1" {more}/>' for n, more in enumerate(('Name="a" Color="red"', ""))
+)
+ODD = {  # name: (planes, options of tifffile's writer, what the result is compared with, what is said)
+    "half floats": (4, {"dtype": np.float16}, None, ""),
+    "tiles of several planes": (4, {"volumetric": True, "tile": (4, 16, 16)}, None, ""),
+    "description of fewer planes": (
+        4, {"description": ome('SizeX="30" SizeY="24" SizeZ="2" SizeC="1" SizeT="1"')}, slice(2),
+        "leaves 2 of its 4 planes out",
+    ),
+    "description of another size": (
+        4, {"description": ome('SizeX="400" SizeY="300" SizeZ="4" SizeC="1" SizeT="1"')}, None, "was not used",
+    ),
+    "colours that are no numbers": (
+        2, {"description": ome('SizeX="30" SizeY="24" SizeZ="1" SizeC="2" SizeT="1"', TWO)}, None, "",
+    ),
+    "calibrated grey levels": (
+        4, {"description": "ImageJ=1.53t\nimages=4\nslices=4\ncf=0\nc0=-32768\nc1=1\n"}, None,
+        "not kept of its metadata: the calibration of grey levels",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_files_are_restored_and_what_does_not_fit_is_said(kind: str, tmp_path: Path, identity) -> None:
+    planes, options, part, text = ODD[kind]
+    stack = np.random.default_rng(0).poisson(50, (planes, 24, 30)).astype(options.pop("dtype", np.uint16))
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata=None, **options)
+    restored, said = identity(tmp_path / "a.tif")
+    np.testing.assert_allclose(restored.image, stack[part or slice(None)].astype(float), atol=1e-2)
+    assert text in said and said.count("\n") == bool(text)
+    assert restored.channel_names() == (["a", ""] if "colours" in kind else [])
+
+
+def test_a_mask_beside_an_image_is_passed_over(tmp_path: Path, identity) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(noisy(rings()), photometric="minisblack")
+        tif.write(rings() > 50, subfiletype=4)
+    restored, _ = identity(tmp_path / "a.tif")
+    np.testing.assert_allclose(restored.image, noisy(rings()), atol=1e-2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a thing of Unix")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="a folder or a device"):
+        files.read(tmp_path / "a.tif")
+
+
+def test_a_file_that_would_unpack_to_more_than_any_image_is_refused_before(tmp_path: Path) -> None:
+    """40,000 x 40,000 pixels in one strip of a few bytes: nothing of the 3.2 GB is asked for."""
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint16), compression="zlib", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tif.pages[0].tags[name].overwrite(40_000, dtype="I")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="bytes that would unpack to 3200000000, as no image does"):
+        files.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
 def test_the_input_is_never_replaced(tmp_path: Path, mirror: str, capsys) -> None:
     tifffile.imwrite(tmp_path / "raw.tif", noisy(rings()))
     before = (tmp_path / "raw.tif").read_bytes()

@@ -63,6 +63,14 @@ def test_each_fault_is_told_with_what_to_do(tmp_path: Path, fields: tuple, capsy
     assert re.match(r"0\.00% of low, [1-9]\d*\.\d+% of high pixels: expose less", rows["saturation"])
 
 
+def test_swapped_folders_and_too_large_a_pedestal_are_told(tmp_path: Path, fields: tuple, capsys) -> None:
+    out = table(capsys, save(tmp_path / "swapped", fields[1], fields[0]))
+    assert "are the two folders swapped?" in str(out)
+    far = [part.astype(np.float64) + 1e9 for part in fields]
+    rows = table(capsys, save(tmp_path / "far", *far))
+    assert "subtract an offset first" in rows["grey"]
+
+
 def test_noise_that_was_spread_is_told(tmp_path: Path, fields: tuple, capsys) -> None:
     low = (fields[0] + np.roll(fields[0], 1, axis=1)) / 2
     row = table(capsys, save(tmp_path, low, fields[1]))["noise"]
@@ -130,12 +138,18 @@ def test_one_hot_pixel_does_not_decide_a_measure(tmp_path: Path, fields: tuple, 
     save_model(Model(UNetConfig(8, (1, 2), 1, ()), cosine_schedule(8)), tmp_path / "m.safetensors")
     options = ["--model", str(tmp_path / "m.safetensors"), "--samples", "2", "--steps", "1", "--images", "1"]
     scores, (low, high) = {}, (part.astype(np.uint16) for part in fields)
+    low[:, 5, 5] = 65535
     for name, value in (("clean", None), ("hot", 65535)):
         file, high = tmp_path / f"{name}.json", high.copy()
         high[:, 3, 3] = high[:, 3, 3] if value is None else value
         assert main(["evaluate", save(tmp_path / name, low, high), *options, "--json", str(file)]) == 0
-        assert ("4 hot, dead or saturated pixels" in capsys.readouterr().out) == (name == "hot")
+        out, err = capsys.readouterr()
+        assert f"{8 if name == 'hot' else 4} hot, dead or saturated pixels" in out and err.count("\n") <= 1
         scores[name] = {r["method"]: r["median"] for r in json.loads(file.read_text()) if r["metric"] == "psnr"}
     assert scores["hot"] == pytest.approx(scores["clean"], abs=0.2)
     assert main(["evaluate", str(tmp_path / "clean"), *options, "--data-range", "1000"]) == 0
     assert "data range of 1000\n" in capsys.readouterr().out
+    for bad in ("0", "nan"):
+        assert main(["evaluate", str(tmp_path / "clean"), *options, "--data-range", bad]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and "--data-range: expected a finite number above 0" in err

@@ -407,14 +407,18 @@ def test_a_folder_is_restored_and_a_bad_file_costs_only_itself(tmp_path: Path, m
         tiff.write(folder / name, IMAGE, axes="YX")
     (folder / "bad.tif").write_text("not an image")
     (folder / "notes.txt").write_text("no image at all")
+    tifffile.imwrite(folder / "far.tif", IMAGE * 1e300)  # which no result can hold
     command = ["restore", str(folder), str(out), "--model", model, "--one-call"]
     assert main(command) == 2
     err = capsys.readouterr().err
-    assert "bad.tif" in err and err.endswith("1 of 3 files could not be restored\n")
+    assert "bad.tif" in err and "far.tif: expected grey levels below" in err
+    assert err.endswith("2 of 4 files could not be restored\n")
     assert sorted(contents(out)) == ["a.tif", "b.TIF"]
     (folder / "bad.tif").unlink()
+    (folder / "far.tif").unlink()
     assert main(command) == 0
     assert capsys.readouterr().out.count("is there already") == 2
+    assert "a folder for the results" in refused(capsys, [*command[:2], str(folder / "out.tif"), "--model", model])
     assert "another folder" in refused(capsys, [*command[:2], str(folder), "--model", model])
 
 

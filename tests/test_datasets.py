@@ -51,6 +51,13 @@ def tarred(files, mode="w"):
     return buffer.getvalue()
 
 
+def bomb():
+    """An archive whose first image says that it is larger than a gigabyte; the rest is as it should be."""
+    info = tarfile.TarInfo("test_mix/raw/A_3.png")
+    info.size = 2**30 + 1
+    return info.tobuf() + tarred(layout())
+
+
 def unpacked(folder, files):
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +163,11 @@ FAULTS = {
         {"body": tarred(layout() | {"test_mix/raw/A_2.png": "/etc/hostname"})},
         ValueError,
         r"expected raw/A_2\.png, got none",
+    ),
+    "a bomb": (
+        {"body": bomb()},
+        ValueError,
+        "damaged one .*hold more than 1073741824 bytes",
     ),
     "a broken image": ({"body": tarred(layout() | {"test_mix/raw/A_2.png": b"PNG"})}, ValueError, "A_2.png.*damaged"),
 }

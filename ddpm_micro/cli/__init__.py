@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from ddpm_micro.cli.options import in_one_line
+
 COMMANDS = ("restore", "check", "train", "calibrate", "evaluate", "simulate", "fetch", "export", "info")
 
 
@@ -23,9 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say_if_alone()
         arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
-        named = isinstance(error, OSError) and error.strerror and error.filename
-        message = f"{error.strerror}: {error.filename}" if named else str(error)
-        print(f"ddpm-micro: {' '.join(message.split())}", file=sys.stderr)
+        print(f"ddpm-micro: {in_one_line(error)}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:  # torch has no one class for memory on all devices
         if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ddpm_micro.choices import SETS
 from ddpm_micro.cli.check import matched_pairs
-from ddpm_micro.cli.options import DATA_HELP, check_data, check_output, model_and_samples, number, overwrite
+from ddpm_micro.cli.options import DATA_HELP, check_data, check_output, model_and_samples, number, overwrite, told_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +43,14 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from ddpm_micro import datasets, simulate
+    from ddpm_micro.arguments import checked_positive
     from ddpm_micro.files.atomic import atomic_write
 
     data_range, titles = arguments.data_range, None
+    if data_range is not None:
+        checked_positive(data_range, "--data-range")
+    if arguments.images is not None and arguments.images < 1:
+        raise ValueError(f"expected --images >= 1, got {arguments.images}")
     if arguments.data == "fmd":
         scenes = datasets.load("fmd").scenes
         low, high = [scene.raw[0] for scene in scenes], [scene.truth for scene in scenes]
@@ -56,10 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         pairs, brightness = matched_pairs(arguments.data, low_only=False, tell=True)
         low, high = _without_faults(pairs)
-    if arguments.images is not None:
-        if arguments.images < 1:
-            raise ValueError(f"expected --images >= 1, got {arguments.images}")
-        low, high = low[: arguments.images], high[: arguments.images]
+    low, high = low[: arguments.images], high[: arguments.images]
 
     from ddpm_micro import evaluate
     from ddpm_micro.checkpoint import load_model
@@ -69,7 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         _tell(brightness, model.info.get("data"))
     options = {"data_range": data_range, "samples": arguments.samples, "steps": arguments.steps}
     options["progress"] = sys.stderr.isatty()  # in a notebook or a log a bar would stand still
-    records = evaluate.evaluate(model, arguments.data, low, high, **options)
+    with told_once(set()):
+        records = evaluate.evaluate(model, arguments.data, low, high, **options)
     for row, title in enumerate(titles or []):
         print(f"{row:>8}  {title}")
     spans = [data_range] if data_range else sorted(float(np.ptp(truth)) for truth in high)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import ast
+import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ddpm_micro.choices import SETS
+from ddpm_micro.files import is_ngff
 
 DATA_HELP = f"one of {', '.join(SETS)} (simulated), or a folder with low/NAME.tif and high/NAME.tif of the same fields"
 
@@ -63,7 +68,7 @@ def check_data(name: str) -> None:
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Complain before the work and not after it."""
-    if path.is_dir():
+    if path.is_dir() and not is_ngff(path):
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; choose another name or pass --overwrite")
@@ -71,3 +76,28 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise ValueError(f"expected an existing folder to write to, got {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"cannot write to {path.parent}; choose another folder")
+
+
+def in_one_line(error: Exception) -> str:
+    """What a user is told of an error."""
+    named = isinstance(error, OSError) and error.strerror and error.filename
+    return " ".join((f"{error.strerror}: {error.filename}" if named else str(error)).split())
+
+
+@contextmanager
+def told_once(told: set[str]) -> Iterator[None]:
+    """Print the package's warnings when the block has ended well, each kind once: the text for what it met first.
+
+    Kinds that are in ``told`` are not printed again. If the block fails, the error alone matters.
+    """
+    found: dict[str, str] = {}
+    log, handler = logging.getLogger("ddpm_micro"), logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.setdefault(record.msg, record.getMessage())
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    for kind in found.keys() - told:
+        print(f"ddpm-micro: {found[kind]}", file=sys.stderr)
+    told |= found.keys()

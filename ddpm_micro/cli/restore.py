@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from ddpm_micro.choices import LEVELS, SAMPLERS
-from ddpm_micro.cli.options import check_output, default_of, model_and_samples, number, overwrite
-from ddpm_micro.cli.restoring import Restorer, beside
-from ddpm_micro.files import images, is_begun, is_ngff, is_whole
+from ddpm_micro.cli.options import default_of, in_one_line, model_and_samples, number, overwrite, told_once
+from ddpm_micro.cli.restoring import Restorer
+from ddpm_micro.files import images, is_ngff, state
 
 HELP = "restore a TIFF or a folder of them: writes the mean of K samples, and their standard deviation as OUT.std.tif"
 ENDINGS = (".tif", ".tiff", ".zarr")
@@ -52,34 +52,35 @@ def run(arguments: argparse.Namespace) -> None:
     source, target, restorer = arguments.input, arguments.output, Restorer(arguments)
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; check the name")
-    if source.is_dir() and not is_ngff(source):
+    one, image = is_ngff(source) or not source.is_dir(), target.suffix.lower() in ENDINGS
+    if one != image:
+        expected = "an output that ends in .tif or .ome.zarr" if one else "a folder for the results"
+        raise ValueError(f"expected {expected}, got {target.name}")
+    if one:
+        with told_once(set()):
+            restorer.restore(source, target)
+    else:
         _restore_all(restorer, source, target)
-        return
-    if target.suffix.lower() not in ENDINGS:
-        raise ValueError(f"expected an output that ends in .tif or .ome.zarr, got {target.name}")
-    # Whether a run may go on is told when its result is opened; so is whether a folder may be replaced.
-    going_on = is_begun(target) or (is_ngff(target) and arguments.overwrite)
-    for path in () if going_on else (target, *beside(target).values()):  # nothing old may stay beside a new mean
-        check_output(path, arguments.overwrite)
-    restorer.restore(source, target)
 
 
 def _restore_all(restorer: Restorer, source: Path, target: Path) -> None:
     """Restore each file of a folder into the folder ``target``; what went wrong is told at the end."""
-    files, faults = images(source), []
+    paths, faults, told = images(source), [], set()
     if target.exists() and (not target.is_dir() or target.samefile(source)):
         raise ValueError(f"expected another folder for the results, got {target}")
     target.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        output = target / (file.name if file.suffix.lower() in ENDINGS else file.name + ".tif")
-        if is_whole(output) and not restorer.arguments.overwrite:
+    for path in paths:
+        output = target / (path.name if path.suffix.lower() in ENDINGS else path.name + ".tif")
+        if state(output) == "whole" and not restorer.arguments.overwrite:
             restorer.say(f"{output}: is there already")
             continue
         try:
-            restorer.restore(file, output)
+            with told_once(told):
+                restorer.restore(path, output)
         except (ValueError, OSError) as error:
-            faults.append(" ".join(str(error).split()))
+            fault = in_one_line(error)
+            faults.append(fault if path.name in fault else f"{path}: {fault}")
     for fault in faults:
         restorer.say(f"ddpm-micro: {fault}", sys.stderr)
     if faults:
-        raise ValueError(f"{len(faults)} of {len(files)} files could not be restored")
+        raise ValueError(f"{len(faults)} of {len(paths)} files could not be restored")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from ddpm_micro.cli.options import check_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ class Restorer:
     """Restores files, one after the other. The model is loaded once, when the first file has been found good."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments, self.warned = arguments, set()
+        self.arguments = arguments
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.once = arguments.one_call  # whether the network is asked once and no samples are drawn
 
@@ -61,25 +61,19 @@ class Restorer:
         return precision
 
     def restore(self, source: Path, target: Path) -> None:
-        """Restore one file and tell its warnings, each kind once; of a file that fails the error alone is told."""
-        with _warnings() as found:
-            self._restore(source, target)
-        for kind in found.keys() - self.warned:
-            print(f"ddpm-micro: {found[kind]}", file=sys.stderr)
-        self.warned |= found.keys()
-
-    def _restore(self, source: Path, target: Path) -> None:
-        """All that is written of it appears together when its planes are done, or not at all."""
+        """Restore one file. All that is written of it appears together when its planes are done, or not at all."""
         import numpy as np
         from tqdm import tqdm
 
         from ddpm_micro import files
         from ddpm_micro.device import autocast
 
-        places, checks = beside(target), {}
-        for path in (target, *places.values()):
+        places, checks, begun = beside(target), {}, files.state(target) == "begun"
+        for path in (target, *places.values()):  # nothing old may stay beside a new mean
             if path.exists() and path.samefile(source):
                 raise ValueError(f"expected another file for the result, got the input {source}")
+            if not begun:  # else it is told when the result is opened whether it is this run's
+                check_output(path, self.arguments.overwrite)
         with files.opened(source) as planes:
             numbers, about = planes.of_channel(self.arguments.channel)
             names, remarks = self.plan()
@@ -205,16 +199,3 @@ class Restorer:
             value, sign = known[plane]
             alarm = f": ALARM, {sign}" if value > check.threshold else ""
             yield f"residual check: plane {plane} has {value:.2f}, alarm above {check.threshold:.2f}{alarm}"
-
-
-@contextmanager
-def _warnings() -> Iterator[dict[str, str]]:
-    """Collect the warnings of the package, by kind: the text for the first plane that each concerns."""
-    found: dict[str, str] = {}
-    log, handler = logging.getLogger("ddpm_micro"), logging.Handler(logging.WARNING)
-    handler.emit = lambda record: found.setdefault(record.msg, record.getMessage())
-    log.addHandler(handler)
-    try:
-        yield found
-    finally:
-        log.removeHandler(handler)

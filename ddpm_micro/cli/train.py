@@ -38,6 +38,8 @@ def add_options(to: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train on a simulated set or on a folder of pairs."""
     check_data(arguments.data)
+    if arguments.output.exists() and not arguments.output.is_dir():
+        raise ValueError(f"expected a folder for the trained model, got the file {arguments.output}")
     from accelerate import PartialState
 
     from ddpm_micro import simulate

@@ -61,18 +61,13 @@ def done_list(path: Path) -> Path:
     return path.with_name(f".{path.name}.done")
 
 
-def is_begun(path: Path) -> bool:
-    """Whether a run has begun to write a result; the same run may go on with it."""
-    return path.exists() if is_ngff(path) else done_list(path).exists()
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a result is there with all its planes."""
-    if not path.exists() or not is_ngff(path):
-        return path.exists()
+def state(path: Path) -> str:
+    """How far a result has come: "" if it is not there, "begun" if the same run may go on with it, or "whole"."""
+    if not is_ngff(path):
+        return "begun" if done_list(path).exists() else "whole" if path.exists() else ""
     from ddpm_micro.files.ngff import described
 
-    return "multiscales" in described(path)
+    return "" if not path.exists() else "whole" if "multiscales" in described(path) else "begun"
 
 
 def remove(path: Path) -> None:

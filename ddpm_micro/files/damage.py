@@ -106,7 +106,7 @@ def _misfit(page: tifffile.TiffPage, key: tifffile.TiffPage, size: int) -> str |
     across = key.tilewidth if key.is_tiled else key.imagewidth
     row = -(-across * samples * bits // 8)
     planes = key.samplesperpixel // samples * max(1, key.imagedepth)
-    exact = segments * key.tilelength * row if key.is_tiled else key.imagelength * row * planes
+    exact = segments * key.tiledepth * key.tilelength * row if key.is_tiled else key.imagelength * row * planes
     full = exact if key.is_tiled else segments * key.rowsperstrip * row
     if stored not in (exact, exact + exact % 2, full):
         return f"{stored} bytes instead of {exact}"

@@ -62,14 +62,13 @@ def fit_brightness(low: Sequence[np.ndarray], high: Sequence[np.ndarray]) -> Bri
     ValueError
         If the line falls, or explains less than half of what the low images show beside noise.
     """
-    points, noise = [], []
+    points, noises = [], []
     for one_low, one_high in (np.asarray(pair, np.float64) for pair in zip(low, high, strict=True)):
         side = max(1, min(BLOCK, min(one_low.shape) // 4))
         points.append([_block_means(one_high, side), _block_means(one_low, side)])
-        crossed = np.diff(np.diff(one_low, axis=0), axis=1) ** 2 / 4  # structure cancels, noise stays
-        noise.append(np.sqrt(np.minimum(crossed, np.percentile(crossed, 99)).mean()) / side)
+        noises.append(noise(one_low) / side)
     x, y = (np.concatenate(part) for part in zip(*points))
-    scale = max(float(np.median(noise)), 1e-6 * float(np.abs(y).max()))
+    scale = max(float(np.median(noises)), 1e-6 * float(np.abs(y).max()))
     slope, intercept, weights = _robust_line(x, y, scale)
     left = y - slope * x - intercept
     shown = np.average((y - np.average(y, weights=weights)) ** 2, weights=weights) - scale**2
@@ -119,7 +118,7 @@ def align(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         where the two are too unlike each other to tell.
     """
     if min(low.shape) < 8:
-        raise ValueError(f"expected planes of at least 8 x 8 pixels, got {low.shape}")
+        raise ValueError(f"expected planes of at least 8 x 8 pixels, got {low.shape}; leave smaller ones out")
     middle = tuple(slice((side - min(side, CROP)) // 2, (side + min(side, CROP)) // 2) for side in low.shape)
     low, high = low[middle].astype(np.float64), high[middle].astype(np.float64)
     window = np.hanning(low.shape[0] + 2)[1:-1, None] * np.hanning(low.shape[1] + 2)[1:-1]
@@ -143,17 +142,23 @@ def _cut(low: np.ndarray, high: np.ndarray, shift: np.ndarray) -> tuple[np.ndarr
     return low[of_low], high[of_high]
 
 
+def noise(image: np.ndarray) -> float:
+    """Standard deviation of the noise in an image (H, W), in which structure cancels and faulty pixels count little."""
+    crossed = np.diff(np.diff(image, axis=0), axis=1) ** 2 / 4
+    return float(np.sqrt(np.minimum(crossed, np.percentile(crossed, 99)).mean()))
+
+
 def correlated_noise(low: np.ndarray, high: np.ndarray) -> float:
     """Share of the noise variance in ``low`` that neighbouring pixels have in common, about 0 to 1.
 
     It is the correlation of neighbours in a row or in a column, whichever is larger. ``high`` lies on ``low`` and is in
     its grey levels. What differs smoothly between them does not count, nor does the strongest percent of either sign.
     """
-    noise = low - high
-    noise = np.clip(noise, *np.percentile(noise, [1, 99]))
-    noise -= gaussian_filter(noise, 3)
-    power = np.mean(noise**2) or 1.0  # none in an image without noise
-    beside = np.mean(noise[:, 1:] * noise[:, :-1]), np.mean(noise[1:] * noise[:-1])
+    rest = low - high
+    rest = np.clip(rest, *np.percentile(rest, [1, 99]))
+    rest -= gaussian_filter(rest, 3)
+    power = np.mean(rest**2) or 1.0  # none in an image without noise
+    beside = np.mean(rest[:, 1:] * rest[:, :-1]), np.mean(rest[1:] * rest[:-1])
     return float(max(0.0, *beside) / power)
 
 

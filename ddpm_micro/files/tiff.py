@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,6 +54,12 @@ class TiffPlanes(Planes):
             )
         if tif.is_ome and xml_of(tif) is None:
             notes.append("its OME description cannot be read")
+        elif tif.is_ome and series.kind != "ome":
+            notes.append("its OME description does not fit its planes and was not used")
+        elif tif.is_ome and (more := len(tif.pages) - sum(len(part.pages) for part in tif.series)) > 0:
+            notes.append(
+                f"its OME description leaves {more} of its {len(tif.pages)} planes out, and so does the result"
+            )
         if series.keyframe.photometric == 0 and series.dtype.kind == "u":
             notes.append("0 was white; in the result 0 is black")
         pixel, z_step, interval, lost = scale(tif)
@@ -72,7 +79,8 @@ class TiffPlanes(Planes):
         """The series of full size; thumbnails and the levels of a pyramid are passed over."""
         damage = broken_chain(self._tif) or (None if self._tif.series else "no image in it")
         self._check(not damage, "a whole TIFF file", f"a damaged one ({damage})", "copy or export it again")
-        full = [series for series in self._tif.series if not series.keyframe.is_reduced] or self._tif.series[:1]
+        pages = [(series, series.keyframe) for series in self._tif.series]
+        full = [series for series, page in pages if not (page.is_reduced or page.is_mask)] or self._tif.series[:1]
         height, width = full[0].keyframe.imagelength, full[0].keyframe.imagewidth
 
         def smaller(series: tifffile.TiffPageSeries) -> bool:
@@ -120,8 +128,8 @@ class TiffPlanes(Planes):
 def opened(path: str | os.PathLike[str]) -> Iterator[TiffPlanes]:
     """Open a TIFF file to read its planes one by one; raises as `read` does, also while planes are read."""
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path}: expected a TIFF file, got a folder; give one of its files")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a TIFF file, got a folder or a device; give a file")
     with _quiet(), ExitStack() as stack:
         with told_of(path):
             # _multifile: a file of a set is the planes that lie in it, not those that its metadata place elsewhere.
@@ -167,12 +175,15 @@ def _names_and_colours(tif: tifffile.TiffFile) -> tuple[dict, list[str]]:
         meta = tif.imagej_metadata or {}
         metadata = {key: meta[key] for key in ("Labels", "LUTs", "Ranges", "mode") if key in meta}
         lost = [key for key in ("ROI", "Overlays", "Info", "Properties") if key in meta]
+        lost += ["the calibration of grey levels"] * ("c0" in meta)
     elif tif.is_ome and (xml := xml_of(tif)) is not None:
         tags = {element.tag.rpartition("}")[2] for element in xml}
         channels = [element.attrib for element in xml.iter() if element.tag.endswith("Channel")]
-        known = {key: [c.get(key) for c in channels] for key in ("Name", "Color")}
-        known["Color"] = [None if value is None else int(value) for value in known["Color"]]
-        metadata["Channel"] = {key: values for key, values in known.items() if values and None not in values}
+        names = [channel.get("Name", "") for channel in channels]
+        numbers = [re.fullmatch(r"-?\d{1,10}", channel.get("Color", "")) for channel in channels]
+        colours = [int(number[0]) if number else -1 for number in numbers]  # -1 is white
+        metadata["Channel"] = {"Name": names} if any(names) else {}
+        metadata["Channel"] |= {"Color": colours} if any(numbers) else {}
         lost = sorted(tags & {"Instrument", "Experimenter", "ROI", "StructuredAnnotations"})
     return metadata, [f"not kept of its metadata: {', '.join(lost)}"] if lost else []
 
