@@ -40,6 +40,33 @@ training_memory | return float(np.dot([20, per_pixel], [weights, batch * side * 
 to_straight | s, n = rates(schedule, t, x_t); return [x_t / (s + n), 1 / (1 + s / n)]
 sign_flip_p | return stats.permutation_test((gains,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
 sign_flip_p | s = np.array([(1, *s) for s in itertools.product([1, -1], repeat=len(gains) - 1)]); return (abs(s @ gains) >= abs(gains.sum())).mean()
+poisson_gaussian | return gain * rng.normal(rng.poisson(photons), read_noise) + offset
+psnr | return float(20 * np.log10(data_range / np.linalg.norm(truth - image) * truth.size**0.5))
+average_frames | return (sd**2 / n) ** 0.5
+q_sample | sr = schedule.alpha_bar(t).to(x0.dtype).view(-1, *[1] * (x0.ndim - 1)); return torch.sqrt(sr) * x0 + torch.sqrt(1 - sr) * eps
+snr | return alpha_bar.mul(1 / (1 - alpha_bar))
+to_x0 | s, n = rates(schedule, t, x_t); return (x_t - n * (n * x_t + s * output)) / s
+to_eps | s, n = rates(schedule, t, x_t); return x_t / n - x0 * s / n
+loss | d = output(q_sample(schedule, x0, t, eps), t, cond) - target(schedule, x0, t, eps, prediction); return torch.linalg.vector_norm(d) ** 2 / d.numel()
+receptive_field | return 1 + sum((k - 1) * int(np.prod(strides[:i])) for i, k in enumerate(kernels))
+fourier_features | return 2**0.5 * torch.cos(2 * math.pi * (torch.outer(level, frequencies) + phases))
+residual_block | y = conv_1(F.silu(conv_0(F.silu(x) / 0.596) * scale) / 0.596); return torch.lerp(x, y, 0.3) / (0.7**2 + 0.3**2) ** 0.5
+augment | f = (lambda a: np.rot90(a, turns)[:, :: -1 if flip else 1]); return f(x0), f(cond)
+learning_rate | return peak * np.fmin((1 + step) / warmup, np.cos(np.pi * step / steps / 2) ** 2)
+ema_update | return current + decay * (average - current)
+reverse_step | m, v = q_posterior(schedule, x0_hat, x_t, t, before); return torch.distributions.Normal(m, 1.0).mean + noise * v ** (1 / 2)
+ddim_step | s, n = rates(schedule, before, x_t); e = to_eps(schedule, x0_hat, x_t, t); return torch.stack([s * x0_hat, n * e]).sum(0)
+timesteps | T = schedule.num_train_timesteps; return torch.tensor([round(T * (steps - i) / steps) - 1 for i in range(steps)])
+to_straight | s, n = rates(schedule, t, x_t); k = n / (s + n); return (1 - k) * x_t / s, k
+averaging_bound | return 10 * np.log10(2 / (1 + 1 / k))
+spread_skill | k = len(samples); m = samples.mean(0); v = ((samples - m) ** 2).sum(0) / (k - 1); return v.mean() / (((m - truth) ** 2) - v / k).mean()
+coverage | k = len(samples); d = truth - samples.mean(0); return float((d**2 <= factor**2 * samples.var(0, ddof=1) * (k + 1) / k).mean())
+conformal_factor | u = ~held_out; r = np.sort((abs(truth - mean) / error)[u].ravel()); n = u.sum(); return np.quantile(r, min(1, level * (n + 1) / n))
+sign_flip_p | s = np.array(list(itertools.product([1, -1], repeat=len(gains)))); m = s @ gains; return np.mean(np.abs(m) >= abs(np.sum(gains)) - 1e-9)
+scale_back | return offset + np.multiply(scale, mean), abs(scale) * std
+count_spread | c = np.array([count(s) for s in samples], float); return c.mean(), ((c**2).mean() - c.mean() ** 2) ** 0.5 * (len(c) / (len(c) - 1)) ** 0.5
+training_memory | return 4 * 5 * weights + batch * side * side * per_pixel
+camera_hours | calls = samples * steps; return frames * calls * megapixels * (seconds_per_call / 3600)
 """
 WRONG = """
 poisson_gaussian | normal distribution | return gain * (rng.normal(photons, photons**0.5) + rng.normal(0, read_noise, photons.shape)) + offset
@@ -82,6 +109,39 @@ sign_flip_p | by the factor 2 | s = np.array(list(itertools.product([1, -1], rep
 sign_flip_p | differ by up to | s = np.array(list(itertools.product([1, -1], repeat=len(gains)))); return np.mean((s * gains).mean(1) == gains.mean())
 sign_flip_p | differ by up to | return 2 * 0.5 ** len(gains) * (gains > 0).sum()
 sign_flip_p | random numbers of its own | s = np.random.choice([1, -1], (9999, len(gains))); return np.mean(abs(s @ gains) >= abs(gains.sum()))
+poisson_gaussian | before they are counted | return rng.poisson(gain * photons) + rng.normal(0, read_noise, photons.shape) * gain + offset
+poisson_gaussian | cut off at 47 | n = rng.poisson(photons); return gain * np.maximum(n + rng.normal(0, read_noise, n.shape), 0) + offset
+psnr | absolute differences | return 20 * np.log10(data_range / np.mean(np.abs(truth - image)))
+psnr | is `median` the function | return 10 * np.log10(data_range**2 / np.median((truth - image) ** 2))
+average_frames | // cuts off the fractions | return sd // n**0.5
+average_frames | `n` + 1 | return sd / math.sqrt(n + 1)
+q_sample | divided by the signal rate | s, n = rates(schedule, t, x0); return x0 + n / s * eps
+snr | brackets are missing | return alpha_bar / 1 - alpha_bar
+to_x0 | cut off at -1 and at 1 | s, n = rates(schedule, t, x_t); return (s * x_t - n * output).clamp(-1, 1)
+loss | still lacks the mean over axis 0 | return ((output(q_sample(schedule, x0, t, eps), t, cond) - target(schedule, x0, t, eps, prediction)) ** 2).mean(dim=(1, 2, 3))
+receptive_field | kernels are multiplied | return int(np.prod(kernels))
+receptive_field | all strides | return 1 + sum(k - 1 for k in kernels) * int(np.prod(strides))
+receptive_field | added up | return 1 + sum((k - 1) * (1 + sum(strides[:i])) for i, k in enumerate(kernels))
+fourier_features | a sign is wrong there | return 2**0.5 * torch.cos(2 * math.pi * (level[:, None] * frequencies - phases))
+residual_block | equal weights | y = conv_1(F.silu(conv_0(F.silu(x) / 0.596) * scale) / 0.596); return (x + y) / 2**0.5
+augment | The first result is right; look at the second | a, b = np.rot90(x0, turns), cond; return (np.fliplr(a), np.fliplr(b)) if flip else (a, b)
+learning_rate | is 180 the right number | return peak * np.minimum((step + 1) / warmup, 0.5 + 0.5 * np.cos(180 * step / steps))
+ddim_step | something with `s` is missing | s, n = rates(schedule, before, x_t); return x0_hat + n * to_eps(schedule, x0_hat, x_t, t)
+timesteps | cuts the step off | T = schedule.num_train_timesteps; return torch.arange(T - 1, -1, -(T // steps))[:steps]
+timesteps | 1 must be taken off there | T = schedule.num_train_timesteps; return torch.tensor([round(T - i * T / steps) - 1 for i in range(steps + 1)])
+timesteps | right but for its fractions | T = schedule.num_train_timesteps; return torch.tensor([T - i * T / steps - 1 for i in range(steps)])
+running_mean_std | The same is wrong in each | x = np.stack(list(samples)); return x.mean(), x.std(ddof=1)
+running_mean_std | The same is wrong in each | x = np.stack(list(samples)); return x.mean((1, 2)), x.std((1, 2), ddof=1)
+running_mean_std | without its last item | x = np.stack(list(samples))[:-1]; return x.mean(0), x.std(0, ddof=1)
+spread_skill | divide in each pixel | k = len(samples); v = samples.var(0, ddof=1); return (v / ((truth - samples.mean(0)) ** 2 - v / k)).mean()
+coverage | V - V/K | k = len(samples); return (abs(truth - samples.mean(0)) < factor * samples.std(0, ddof=1) * (1 - 1 / k) ** 0.5).mean()
+coverage | a root is missing there | k = len(samples); return (abs(truth - samples.mean(0)) < factor * samples.std(0, ddof=1) * (1 + 1 / k)).mean()
+conformal_factor | upside down | r = (abs(truth - mean) / error)[~held_out]; n = len(r); return np.quantile(r, level * n / (n + 1))
+conformal_factor | is `percentile` the function | r = (abs(truth - mean) / error)[~held_out]; n = len(r); return np.percentile(r, level * (n + 1) / n)
+count_spread | The first result is right; look at the second | return np.mean([count(s) for s in samples]), np.mean([np.std(s, ddof=1) for s in samples])
+training_memory | so add them | return 20 * weights * per_pixel * batch * side**2
+training_memory | by the factor 2**20 | return (20 * weights + per_pixel * batch * side**2) / 2**20
+camera_hours | n / (n - 1), where n is `samples` | return frames * megapixels * (samples - 1) * steps * seconds_per_call / 3600
 """
 
 

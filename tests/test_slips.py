@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ddpm_micro.schedule import rates
-from ddpm_micro.teach import checks
+from ddpm_micro.teach import checks, repairs
 
 
 def forgotten_brackets(schedule, x0, x_t, t):
@@ -71,3 +71,30 @@ def test_a_slip_of_any_exercise_is_named(name: str, student: object, says: str) 
 def test_a_right_answer_in_another_style_passes(name: str, student: object) -> None:
     verdict = getattr(checks, name)(student)
     assert verdict.passed, verdict.message
+
+
+def test_what_is_nearly_right_is_not_called_rounded_or_off_by_a_factor() -> None:
+    """In each trial the result differs by a few hundredths, which lies beside a rounded value and beside a factor of 1."""
+    said = checks.psnr(lambda a, b, r: 10 * np.log10(1 + r**2 / np.mean((a - b) ** 2))).message
+    assert "rounded" not in said and "factor" not in said
+
+
+def test_the_search_for_one_change_is_limited_by_tries_and_leaves_loops_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(n):
+        for one in range(n):
+            one = one + n * n - n / (n + 1) + n
+        return one
+
+    def looping(n):
+        while n > 1:
+            n = n - 1
+        return n
+
+    tried = []
+    assert repairs.place_of_slip(counted, lambda one: tried.append(one) or False) is None
+    everything = len(tried)
+    monkeypatch.setattr(repairs, "TRIES", 20)
+    tried.clear()
+    assert repairs.place_of_slip(counted, lambda one: tried.append(one) or False) is None
+    assert len(tried) == 20 < everything
+    assert repairs.place_of_slip(looping, lambda one: True) is None  # a changed condition might never end

@@ -148,7 +148,7 @@ class Exercise:
         wanted, got = values.shapes(expected[off[0]]), values.shapes(came[off[0]])
         if wanted != got:
             found = slips.of_values(expected, came, self.inputs(), names)
-            return found or self._place_of_slip(student) or f"Expected {wanted}, got {got}."
+            return found or self._place_of_slip(student, expected) or f"Expected {wanted}, got {got}."
         ignored = slips.ignored(student, self.right, self.inputs, names)
         if "rng" in ignored:
             return "Your result does not change with `rng`: the random numbers come from elsewhere. Draw them from rng."
@@ -156,27 +156,27 @@ class Exercise:
             return "The result has NaN or infinite values; look for a division by 0 or the root of a negative number."
         found = slips.of_values(expected, came, self.inputs(), names)
         found = found or slips.of_arguments(self.right, came, self.inputs, names)
+        if not found or "is 0 everywhere" in found:  # which is true, but does not tell why
+            found = self._place_of_slip(student, expected) or found
         if found:
-            return found
-        if found := self._place_of_slip(student):
             return found
         if ignored:
             many = " and ".join(f"`{name}`" for name in ignored)
             return f"Your result does not change when {many} {'does' if len(ignored) == 1 else 'do'}; it should."
         if len(off) < len(expected):
             return f"Right for some arguments and wrong for others: wrong in {len(off)} of {len(expected)} trials."
+        if found := slips.one_of_two(expected, came):
+            return found
         worst = max(float(np.abs(a - b).max()) for a, b in zip(expected[off[0]], came[off[0]], strict=True))
         return f"The shape is right, the values are not: they differ by up to {worst:.3g}."
 
-    def _place_of_slip(self, student: Callable[..., Any]) -> str | None:
-        return repairs.place_of_slip(student, self._passes) if self.repairs else None
+    def _place_of_slip(self, student: Callable[..., Any], expected: list) -> str | None:
+        return repairs.place_of_slip(student, lambda one: self._passes(one, expected)) if self.repairs else None
 
-    def _passes(self, function: Callable[..., Any]) -> bool:
+    def _passes(self, function: Callable[..., Any], expected: list) -> bool:
         return all(
-            values.same(
-                expected := values.parts(self.right(*fresh)), values.fitted(values.parts(function(*given)), expected)
-            )
-            for given, fresh in zip(self.inputs(), self.inputs(), strict=True)
+            values.same(asked, values.fitted(values.parts(function(*given)), asked))
+            for given, asked in zip(self.inputs(), expected, strict=True)
         )
 
     def _nothing(

@@ -8,17 +8,21 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import itertools
+import math
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-SECONDS = 4.0  # after which the search gives up
+TRIES = 600  # after which the search gives up; counted and not timed, so that a check says the same on any machine
 SIGNS, SCALES = (ast.Add, ast.Sub), (ast.Mult, ast.Div)
 SAME_PLACE = (
     {"mean", "sum"}, {"log", "log10", "log2"}, {"min", "max"}, {"minimum", "maximum"}, {"var", "std"}, {"cos", "sin"},
     {"flipud", "fliplr"}, {"abs", "square"}, {"exp", "log"}, {"relu", "silu"}, {"median", "mean"}, {"floor", "round"},
+    {"percentile", "quantile"},
 )  # fmt: skip
+REDUCTIONS = ("mean", "sum", "std", "var", "median")
+WRAPPERS = ("sqrt", "square", "abs", "log", "exp", "round", "silu", "int", "clamp", "clip")
 
 
 def place_of_slip(student: Callable[..., Any], passes: Callable[[Callable[..., Any]], bool]) -> str | None:
@@ -28,13 +32,10 @@ def place_of_slip(student: Callable[..., Any], passes: Callable[[Callable[..., A
         tree = ast.parse(source).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
-    if not isinstance(tree, ast.FunctionDef):
-        return None
+    if not isinstance(tree, ast.FunctionDef) or any(isinstance(node, ast.While) for node in ast.walk(tree)):
+        return None  # a loop whose condition is changed may never end
     tree.decorator_list = []
-    until = time.monotonic() + SECONDS
-    for kind, near, changed in _changes(tree):
-        if time.monotonic() > until:
-            return None
+    for kind, near, changed in itertools.islice(_changes(tree), TRIES):
         try:
             if passes(_compiled(changed, student)):
                 stop = "" if kind.endswith("?") else "."
@@ -64,6 +65,7 @@ def _changes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.AST, ast.Function
         for node in places:
             for kind, new in find(node):
                 yield kind, node, _replaced(tree, node, new)
+    yield from _axes(tree)
     for node in places:
         if isinstance(node, ast.Name) and node.id in known:
             for other in known:
@@ -95,10 +97,10 @@ def _operators(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
                 yield kind, ast.BinOp(node.left, op(), node.right)
     if isinstance(node.op, ast.FloorDiv):
         yield "// cuts off the fractions", ast.BinOp(node.left, ast.Div(), node.right)
-    if isinstance(node.op, ast.Mult):
-        yield "should it be multiplied or added?", ast.BinOp(node.left, ast.Add(), node.right)
-    if isinstance(node.op, ast.Add):
-        yield "should it be multiplied or added?", ast.BinOp(node.left, ast.Mult(), node.right)
+    drops = {getattr(side, "value", None) for side in (node.left, node.right)} & {0, 1}  # n * 1 only leaves a part out
+    for op, other in ((ast.Mult, ast.Add()), (ast.Add, ast.Mult())):
+        if isinstance(node.op, op) and not drops:
+            yield "should it be multiplied or added?", ast.BinOp(node.left, other, node.right)
     if isinstance(node.op, (ast.Sub, ast.Div)):
         yield "the two sides are the wrong way round", ast.BinOp(node.right, node.op, node.left)
 
@@ -125,20 +127,9 @@ def _roots(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         yield "does the power belong there?", node.left
     if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = _called(node)
         inner = node.args[0] if node.args else getattr(node.func, "value", None)
-        if inner is not None and name in (
-            "sqrt",
-            "square",
-            "abs",
-            "log",
-            "exp",
-            "round",
-            "silu",
-            "int",
-            "clamp",
-            "clip",
-        ):
+        if inner is not None and name in WRAPPERS:
             yield f"does `{name}` belong there?", inner
     yield "a root is missing there", ast.BinOp(node, ast.Pow(), ast.Constant(0.5))
     yield "a square is missing there", ast.BinOp(node, ast.Pow(), ast.Constant(2))
@@ -147,9 +138,9 @@ def _roots(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
 def _functions(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     if not isinstance(node, ast.Call):
         return
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    name = _called(node)
     for family in SAME_PLACE:
-        for other in family - {name} if name in family else ():
+        for other in sorted(family - {name}) if name in family else ():
             func = (
                 ast.Attribute(node.func.value, other, ast.Load())
                 if isinstance(node.func, ast.Attribute)
@@ -163,33 +154,43 @@ def _functions(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
                 "n or n - 1 (ddof)?",
                 ast.Call(node.func, node.args, [*others, ast.keyword("ddof", ast.Constant(ddof))]),
             )
-    if name in ("std", "var", "mean", "sum"):
-        others = [k for k in node.keywords if k.arg not in ("axis", "dim")]
-        first = [*others, ast.keyword("axis", ast.Constant(0))]
-        yield "over which axis?", ast.Call(node.func, node.args, first)
-        yield "over which axis?", ast.Call(node.func, node.args, others)
+    if name in REDUCTIONS:
+        yield "over which axis?", _over(node, ast.Constant(0))
+        yield "over which axis?", _over(node, None)
+
+
+def _axes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.AST, ast.FunctionDef]]:
+    """All means and spreads of a function taken over the first axis, where it has more than one."""
+    changed = copy.deepcopy(tree)
+    calls = [node for node in ast.walk(changed) if isinstance(node, ast.Call) and _called(node) in REDUCTIONS]
+    near = copy.deepcopy(calls[:1])
+    for node in calls:
+        new = _over(node, ast.Constant(0))
+        node.args, node.keywords = new.args, new.keywords
+    if len(calls) > 1:
+        yield "over which axis? The same is wrong in each", near[0], changed
+
+
+def _over(node: ast.Call, axis: ast.expr | None) -> ast.Call:
+    """The same call over another axis, or over none."""
+    count = 0 if isinstance(node.func, ast.Attribute) and not _of_module(node.func) else 1  # arguments before the axis
+    others = [k for k in node.keywords if k.arg not in ("axis", "dim")]
+    return ast.Call(node.func, node.args[:count], [*others, *([ast.keyword("axis", axis)] if axis else [])])
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _of_module(func: ast.Attribute) -> bool:
+    return isinstance(func.value, ast.Name) and func.value.id in ("np", "numpy", "torch")
 
 
 def _constants(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
         v = node.value
-        values = (
-            0,
-            1,
-            2,
-            0.5,
-            10,
-            20,
-            -v,
-            v + 1,
-            v - 1,
-            2 * v,
-            v / 2,
-            1 - v,
-            v**0.5 if v > 0 else v,
-            1 / v if v else v,
-        )
-        for value in values:
+        near = (-v, v + 1, v - 1, 2 * v, v / 2, 1 - v, v**0.5 if v > 0 else v, 1 / v if v else v)
+        for value in (0, 1, 2, 0.5, 10, 20, math.pi, *near):
             yield f"is {v} the right number?", ast.Constant(value)
     if isinstance(node, (ast.Name, ast.BinOp, ast.Call)):
         for value in (1, 2):
@@ -197,11 +198,10 @@ def _constants(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
             yield f"{value} must be added there", ast.BinOp(node, ast.Add(), ast.Constant(value))
         yield "a factor 1/2 is missing there", ast.BinOp(node, ast.Div(), ast.Constant(2))
         yield "a factor 2 is missing there", ast.BinOp(node, ast.Mult(), ast.Constant(2))
-        yield "a factor pi is missing there", ast.BinOp(node, ast.Mult(), ast.Constant(3.141592653589793))
-        yield "a factor 2 pi is missing there", ast.BinOp(node, ast.Mult(), ast.Constant(6.283185307179586))
+        yield "a factor pi is missing there", ast.BinOp(node, ast.Mult(), ast.Constant(math.pi))
+        yield "a factor 2 pi is missing there", ast.BinOp(node, ast.Mult(), ast.Constant(2 * math.pi))
         yield "a sign is wrong there", ast.UnaryOp(ast.USub(), node)
-        one_minus = ast.BinOp(ast.Constant(1), ast.Sub(), node)
-        yield "should it be 1 minus that?", one_minus
+        yield "should it be 1 minus that?", ast.BinOp(ast.Constant(1), ast.Sub(), node)
 
 
 def _orders(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:

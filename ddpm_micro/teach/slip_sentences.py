@@ -24,11 +24,6 @@ OF_THE_ANSWER: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "is in decibels, 20 log10 of what is asked for": lambda e: 20 * np.log10(e),
     "is the exponential of what is asked for": np.exp,
     "is not in decibels: it is the ratio itself": lambda e: 10 ** (e / 10),
-    "is rounded to whole numbers; return it as it is": np.round,
-    "is cut to whole numbers (int or //); keep the fractions": np.trunc,
-    "is rounded down to whole numbers; keep the fractions": np.floor,
-    "is rounded to one decimal; return it as it is": lambda e: np.round(e, 1),
-    "is rounded to two decimals; return it as it is": lambda e: np.round(e, 2),
     "is summed up along the first axis (cumsum)": lambda e: np.cumsum(e, axis=0),
     "is the difference of neighbours (diff)": lambda e: np.diff(e, axis=0),
     "is one step late: its values are shifted by one place": lambda e: np.roll(e, 1, axis=0),
@@ -44,8 +39,17 @@ OF_THE_ANSWER: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "is flattened: the values are right, their shape is lost": np.ravel,
     "has lost an axis of length 1: the values are right, the shape is not (squeeze)": np.squeeze,
 }
+# What came must be such a number itself: one that merely lies beside it has not been rounded.
+ROUNDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "is rounded to whole numbers; return it as it is": np.round,
+    "is cut to whole numbers (int or //); keep the fractions": np.trunc,
+    "is rounded down to whole numbers; keep the fractions": np.floor,
+    "is rounded up to whole numbers; keep the fractions": np.ceil,
+    "is rounded to one decimal; return it as it is": lambda e: np.round(e, 1),
+    "is rounded to two decimals; return it as it is": lambda e: np.round(e, 2),
+}
 FACTORS = {
-    "2": 2, "3": 3, "4": 4, "10": 10, "20": 20, "60": 60, "100": 100,
+    "2": 2, "3": 3, "4": 4, "8": 8, "1024": 1024, "2**20": 2**20, "10": 10, "20": 20, "60": 60, "100": 100,
     "255": 255, "1000": 1000, "3600": 3600, "pi": np.pi,
     "1,000,000": 1e6, "2 pi": 2 * np.pi, "the root of 2": 2**0.5, "the root of 2 pi": (2 * np.pi) ** 0.5,
     "log(10) = 2.303, the step from log10 to the natural logarithm": np.log(10), "log(2)": np.log(2),
@@ -70,5 +74,7 @@ ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "the first item of `{}` for all items": lambda a: a * 0 + a[:1],
     "the size of `{}` (abs)": abs,
     "`{}` the other way round": lambda a: a[::-1],
+    "`{}` without its last item": lambda a: a[:-1],
+    "`{}` without its first item": lambda a: a[1:],
     "not `{}`": lambda a: not a if isinstance(a, bool) else None,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ddpm_micro.teach.slip_sentences import ARGUMENTS, FACTORS, OF_THE_ANSWER
+from ddpm_micro.teach.slip_sentences import ARGUMENTS, FACTORS, OF_THE_ANSWER, ROUNDED
 from ddpm_micro.teach.values import all_same, close, fitted, parts, same
 
 Arrays = list[np.ndarray]
@@ -31,14 +31,23 @@ def of_values(expected: list[Arrays], came: list[Arrays], trials: Sequence[tuple
     for i in wrong:
         pairs = [(e[i], c[i]) for e, c in zip(expected, came, strict=True)]
         found.append(_of_one(pairs, trials, names))
+    which = ("The first result", "The second result", "The third result")
     if not wrong or None in found or len(set(found)) > 1:
         return None
-    which = ("The first result", "The second result", "The third result")
     if count == 1:
         return f"Your result {found[0]}."
     if len(wrong) == count:
         return f"In each of your results the same: it {found[0]}."
     return f"{which[1 - wrong[0]]} is right. {which[wrong[0]]} {found[0]}." if count == 2 else None
+
+
+def one_of_two(expected: list[Arrays], came: list[Arrays]) -> str | None:
+    """Which of two results is right in every trial, if the other is not."""
+    right = [all(close(c[i], e[i]) for e, c in zip(expected, came, strict=True)) for i in range(len(expected[0]))]
+    if len(right) != 2 or not any(right):
+        return None
+    first, second = ("first", "second") if right[0] else ("second", "first")
+    return f"The {first} result is right; look at the {second} alone, at how it is made and from what."
 
 
 def _of_their_number(expected: list[Arrays], came: list[Arrays]) -> str | None:
@@ -58,6 +67,9 @@ def _of_one(pairs: list[tuple[np.ndarray, np.ndarray]], trials: Sequence[tuple],
     with np.errstate(all="ignore"):
         for words, function in OF_THE_ANSWER.items():
             if _holds(pairs, function):
+                return words
+        for words, function in ROUNDED.items():
+            if _holds(pairs, function) and all(np.abs(c - function(c)).max() < 1e-6 for _, c in pairs):
                 return words
         if all(c.shape != e.shape for e, c in pairs):
             return _of_its_shape(pairs)
@@ -119,7 +131,7 @@ def _only(came: np.ndarray, expected: np.ndarray, operation: Callable[..., np.nd
         if not safe.any():
             return None
         value = float(np.median(came[safe] / expected[safe]))
-        good = close(expected * value, came) if value else False
+        good = abs(value) > 0 and abs(value - 1) > 4e-3 and close(expected * value, came)  # near 1 it proves nothing
     else:
         value = float(np.median(came - expected))
         good = np.abs(came - expected - value).max() <= 3e-4 * abs(value)
@@ -157,10 +169,15 @@ def _numbers(trials: Sequence[tuple], names: Sequence[str]) -> Iterator[tuple[st
 
 
 def _cut(pairs: list[tuple[np.ndarray, np.ndarray]]) -> str | None:
-    if all(c.size > 3 and c.min() < c.max() for _, c in pairs):
-        for low, high in ((-1.0, 1.0), (0.0, 1.0), (0.0, np.inf)):
-            if all(close(c, np.clip(e, low, high)) for e, c in pairs):
-                return f"is cut off at {low:g}" + (f" and {high:g}" if high < np.inf else "") + "; leave it as it is"
+    """Whether what came stays between two limits, and is right between them; or is right once it is rounded."""
+    if all(close(np.round(c), e) and np.array_equal(e, np.round(e)) for e, c in pairs):
+        return "is right but for its fractions: whole numbers are asked for, so round it"
+    if any(c.size <= 3 or c.min() == c.max() for _, c in pairs):
+        return None
+    if all(close(c, np.clip(e, c.min(), c.max())) for e, c in pairs):
+        low, high = (any(side) for side in zip(*((e.min() < c.min(), e.max() > c.max()) for e, c in pairs)))
+        ends = [f"at {end(pairs[0][1]):.4g}" for end, cut in ((np.min, low), (np.max, high)) if cut]
+        return f"is cut off {' and '.join(ends)}; leave it as it is"
     return None
 
 
@@ -168,10 +185,17 @@ def of_arguments(
     answer: Function, came: list[Arrays], trials: Callable[[], Sequence[tuple]], names: Sequence[str]
 ) -> str | None:
     """What came as the right answer to other arguments: one altered, or two swapped."""
+    altered = {}
     for i, name in enumerate(names):
         for words, change in ARGUMENTS.items():
             if _answers(answer, came, trials, {i: lambda t, i=i, change=change: change(t[i])}):
-                return f"This is what comes out with {words.format(name, name)}."
+                altered[name] = words.format(name, name)
+                break
+    if len(altered) > 1:
+        return None  # cos(a - b) is cos(-a + b): nobody can say which of the two was altered
+    for words in altered.values():
+        return f"This is what comes out with {words}."
+    for i, name in enumerate(names):
         for other in ("eps", "x0", "v"):
             if isinstance(trials()[0][i], str) and _answers(answer, came, trials, {i: lambda t, other=other: other}):
                 return f"This is what comes out with `{name}` = {other!r}, whatever was asked for."

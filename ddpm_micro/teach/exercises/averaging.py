@@ -44,6 +44,13 @@ def _running(samples: Iterable[np.ndarray], square: Callable[[np.ndarray, np.nda
     return mean, np.sqrt(deviations / (k - 1))
 
 
+def _halves(samples: Iterable[np.ndarray]) -> np.ndarray | float:
+    mean = 0.0
+    for sample in samples:
+        mean = (mean + sample) / 2
+    return mean
+
+
 def _spread_picture(expected: list[np.ndarray], came: list[np.ndarray]) -> plots.Picture:
     panels = {"your spread": came[1], "expected spread": expected[1]}
     figure = plots.images(panels, vmin=0, vmax=expected[1].max(), side=2.0)
@@ -105,6 +112,10 @@ EXERCISES = {
             "standard error": (
                 lambda x: (np.mean(x, axis=0), np.std(x, axis=0, ddof=1) / np.sqrt(len(x))),
                 "This is the standard error, by how much the mean scatters; the spread of the samples was asked for.",
+            ),
+            "half of each new": (
+                lambda x: (_halves(x), np.std(x, axis=0, ddof=1)),
+                "The spread is right. In your mean each new sample counts one half; sample k must count one k-th.",
             ),
             "old mean squared": (
                 lambda x: _running(x, lambda old, new: old**2),
@@ -178,6 +189,12 @@ EXERCISES = {
                 lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x - truth) ** 2).mean(),
                 "You divide by the error of single samples, which is B + V; B is that of their mean, without its V/K.",
             ),
+            "mean of ratios": (
+                lambda truth, x: np.mean(
+                    x.var(axis=0, ddof=1) / ((x.mean(axis=0) - truth) ** 2 - x.var(axis=0, ddof=1) / len(x))
+                ),
+                "You divide in each pixel and then take the mean; take the means of V and of B first, then divide.",
+            ),
             "amplitudes": (
                 lambda truth, x: spread_skill(truth, x) ** 0.5,
                 "This is the ratio of two standard deviations; V and B are variances, so leave the root.",
@@ -219,7 +236,13 @@ EXERCISES = {
             ),
             "divided by n and mean taken as exact": (
                 lambda truth, x, f: _within(f, np.abs(truth - x.mean(axis=0)), x.std(axis=0)),
-                "Two things: the standard deviation needs n - 1 (ddof=1), and the mean scatters too: V + V/K.",
+                "Your variance is V - V/K, as with n in place of n - 1. The mean scatters too, so it must be V + V/K.",
+            ),
+            "variance": (
+                lambda truth, x, f: _within(
+                    f, np.abs(truth - x.mean(axis=0)), (1 + 1 / len(x)) * x.var(axis=0, ddof=1)
+                ),
+                "The distance is compared with the variance V + V/K; take its root.",
             ),
             "per cent": (
                 lambda truth, x, f: 100 * metrics.share_within(truth, x, f),
@@ -270,6 +293,18 @@ EXERCISES = {
             "one side": (
                 lambda truth, mean, e, out, level: _quantile(level * (1 + 1 / (~out).sum()), truth - mean, e, ~out),
                 "A truth far below the mean counts as near; take the absolute difference.",
+            ),
+            "corrected the wrong way": (
+                lambda truth, mean, e, out, level: _quantile(
+                    level * (~out).sum() / ((~out).sum() + 1), np.abs(truth - mean), e, ~out
+                ),
+                "The correction is upside down: few fields ask for a larger factor, level (n + 1) / n.",
+            ),
+            "hardest pixel of a field": (
+                lambda truth, mean, e, out, level: np.quantile(
+                    (np.abs(truth - mean) / e)[~out].max(axis=(1, 2)), level * (1 + 1 / (~out).sum())
+                ),
+                "You take the largest number of each field; all pixels of the fields count.",
             ),
             "counted all fields": (
                 lambda truth, mean, e, out, level: _quantile(

@@ -42,6 +42,10 @@ EXERCISES = {
                 lambda weights, per_pixel, batch, side: 20 * weights,
                 "The activations are missing or far too small, and they are most of it.",
             ),
+            "all multiplied": (
+                lambda weights, per_pixel, batch, side: 20 * weights * per_pixel * batch * side**2,
+                "Both parts are multiplied; each takes memory of its own, so add them.",
+            ),
             "megabytes": (
                 lambda weights, per_pixel, batch, side: training_memory(weights, per_pixel, batch, side) / 1e6,
                 "These are megabytes; bytes were asked for.",

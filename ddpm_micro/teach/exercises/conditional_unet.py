@@ -111,6 +111,18 @@ EXERCISES = {
                 lambda kernels, strides: _summed(kernels, strides),
                 "Each layer counts its own stride here; what spreads it are the strides of the layers before it.",
             ),
+            "product of the kernels": (
+                lambda kernels, strides: math.prod(kernels),
+                "The kernels are multiplied; each layer adds kernel - 1 steps, and only strides multiply the step.",
+            ),
+            "all strides everywhere": (
+                lambda kernels, strides: _summed(kernels, [math.prod(strides)] * len(kernels)),
+                "Each layer is spread by all strides here, even by those that come after it.",
+            ),
+            "strides added to 1": (
+                lambda kernels, strides: _summed(kernels, list(accumulate([1, *strides[:-1]]))),
+                "The strides before a layer are added up; they multiply: two of 2 make a step of 2 x 2 pixels.",
+            ),
             "strides added": (
                 lambda kernels, strides: _summed(kernels, list(accumulate([1, *(s - 1 for s in strides[:-1])]))),
                 "The strides are added; two layers of stride 2 make a step of 2 x 2 = 4 pixels, three of 8.",
@@ -194,6 +206,10 @@ EXERCISES = {
             "plain sum": (
                 lambda *a: _block(*a, weights=(1, 1), norm=1),
                 "You add x and y as they are: the variance of the sum is 2, and doubles again with every block.",
+            ),
+            "equal weights": (
+                lambda *a: _block(*a, weights=(1, 1), norm=2**0.5),
+                "x and y have equal weights; x keeps 0.7 and y gets 0.3, so that a block changes x a little.",
             ),
             "sum not scaled": (
                 lambda *a: _block(*a, norm=1),

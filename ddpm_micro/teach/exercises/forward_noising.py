@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from ddpm_micro import intensity, schedule, simulate
+from ddpm_micro import schedule
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, T, mixed, others
+from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, T, membranes, mixed, others
 from ddpm_micro.teach.exercises.pictures import beside
 
 
 def _q_sample_inputs() -> list[tuple]:
     """Cell membranes three times, 32 px, for little noise, about half and much; and other images."""
-    high = simulate.make_pairs("zebrafish", 1, size=32, seed=7).high[0]
-    x0 = torch.from_numpy(intensity.Percentiles().fit(high).apply(high)).float().repeat(3, 1, 1, 1)
+    x0 = membranes()
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
     return [(SCHEDULE, x0, torch.tensor(T), eps), (OTHER, *others(1), torch.tensor(OTHER_T), *others(1, seed=1))]
 
@@ -59,6 +58,10 @@ EXERCISES = {
             "image not turned down": (
                 lambda s, x0, t, eps: x0 + mixed(s, 0 * x0, t, eps, 1),
                 "The image stays in full at every step; multiply it by the signal rate sqrt(alpha_bar).",
+            ),
+            "divided by the signal rate": (
+                lambda s, x0, t, eps: schedule.q_sample(s, x0, t, eps) / schedule.rates(s, t, x0)[0],
+                "This is x_t divided by the signal rate: the image stays in full and the noise grows without end.",
             ),
             "one step alone": (
                 lambda s, x0, t, eps: _one_step(s, x0, t, eps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ddpm_micro.teach.exercises.pictures import beside
 SIZE, PIXEL_NM = 48, 25
 
 
+@cache
 def _light() -> np.ndarray:
     """A few filaments, (48, 48), with a brightest pixel of 1."""
     dyes = microtubules(np.random.default_rng(1), SIZE * PIXEL_NM)
@@ -97,6 +99,10 @@ EXERCISES = {
                 ),
                 "All pixels get the same read noise, one number; ask rng.normal for an array of photons.shape.",
             ),
+            "gain within the counting": (
+                lambda p, g, o, r, rng: rng.poisson(g * p) + g * rng.normal(0, r, p.shape) + o,
+                "You multiply the photons before they are counted, as if there were more light; the gain comes after.",
+            ),
             "read noise subtracted": (
                 lambda photons, gain, offset, read_noise, rng: (
                     gain * (rng.poisson(photons) - rng.normal(0, read_noise, photons.shape)) + offset
@@ -167,6 +173,10 @@ EXERCISES = {
             "range of the image": (
                 lambda truth, image, data_range: metrics.psnr(truth, image, data_range=np.ptp(image)),
                 "The range is read off the image under test, so that one hot pixel raises the score; use data_range.",
+            ),
+            "absolute error": (
+                lambda truth, image, data_range: 20 * np.log10(data_range / np.mean(np.abs(image - truth))),
+                "You take the mean of the absolute differences; PSNR takes the mean of their squares.",
             ),
             "sum of the errors": (
                 lambda truth, image, data_range: 10 * np.log10(data_range**2 / np.sum((image - truth) ** 2)),

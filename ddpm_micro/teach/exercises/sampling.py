@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from ddpm_micro import intensity, schedule, simulate
+from ddpm_micro import schedule
 from ddpm_micro.samplers import ddim_step, ddpm_step
 from ddpm_micro.schedule import q_posterior, rates, to_eps
 from ddpm_micro.teach.exercise import Exercise
-from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, others
+from ddpm_micro.teach.exercises.inputs import OTHER, OTHER_T, SCHEDULE, membranes, others
 from ddpm_micro.teach.exercises.pictures import beside
 
 T, BEFORE = (15, 32, 45), (5, 20, 38)  # three items: little noise, about half, much; long steps, so that slips are seen
@@ -20,8 +20,7 @@ JUMPS = beside(*(f"{t} to {s}" for t, s in zip(T, BEFORE, strict=True)))
 
 def _images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cell membranes, 32 px, as the denoiser's answer; the noisy state; two times; and fresh noise."""
-    high = simulate.make_pairs("zebrafish", 1, size=32, seed=7).high[0]
-    x0_hat = torch.from_numpy(intensity.Percentiles().fit(high).apply(high)).float().repeat(3, 1, 1, 1)
+    x0_hat = membranes()
     generator = torch.Generator().manual_seed(0)
     eps, noise = (torch.randn(x0_hat.shape, generator=generator) for _ in range(2))
     t, before = torch.tensor(T), torch.tensor(BEFORE)
@@ -145,6 +144,10 @@ EXERCISES = {
             "leading": (
                 lambda s, n: s.timesteps(n) - s.timesteps(n)[-1],
                 "These end at 0 and begin too late: at the first step some image is expected, and there is only noise.",
+            ),
+            "even whole steps": (
+                lambda s, n: torch.arange(s.num_train_timesteps - 1, -1, -(s.num_train_timesteps // n))[:n],
+                "T // n cuts the step off to a whole number, and the error adds up; divide by /, and round at the end.",
             ),
             "both ends": (
                 lambda s, n: torch.linspace(s.num_train_timesteps - 1, 0, n).round().long(),

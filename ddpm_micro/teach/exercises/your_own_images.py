@@ -117,6 +117,17 @@ EXERCISES = {
                 lambda samples, count: (float(count(samples[0])), count_spread(samples, count)[1]),
                 "The first number is the count in one sample; take the mean of the counts.",
             ),
+            "root of the count": (
+                lambda samples, count: (count_spread(samples, count)[0], count_spread(samples, count)[0] ** 0.5),
+                "The root of a count is the scatter of photons. How far the samples differ must be computed from them.",
+            ),
+            "range": (
+                lambda samples, count: (
+                    count_spread(samples, count)[0],
+                    float(np.ptp([count(s) for s in samples])),
+                ),
+                "The second number is the distance from lowest to highest; the standard deviation was asked for.",
+            ),
             "median": (
                 lambda samples, count: (
                     float(np.median([count(s) for s in samples])),
