@@ -59,6 +59,9 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise ValueError(f"expected a calibration of version {VERSION}, got {self.version}; calibrate again")
+        known = all(factor is None or isinstance(factor, (int, float)) for factor in self.factors.values())
+        if not 0 < len(self.spread) == len(self.error) or not known:
+            raise ValueError("expected a calibration with as many spreads as errors, and factors; calibrate again")
 
     def expected_error(self, std: np.ndarray) -> np.ndarray:
         """Root mean squared error from the spread; beyond the largest spread that was met it grows in proportion."""

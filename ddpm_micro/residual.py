@@ -42,6 +42,10 @@ class ResidualCheck:
     windows: int  # how many were looked at
     applies: bool  # False for a model whose result is sharper than the frame: there the residual is not noise
 
+    def __post_init__(self) -> None:
+        if not len(self.lowest) == len(self.middle) == len(self.highest) == len(SIGNS):
+            raise ValueError(f"expected a residual check of {len(SIGNS)} statistics; calibrate again")
+
     def number(self, low: np.ndarray, mean: np.ndarray) -> tuple[float, str]:
         """How far the residual of a plane is from usual, an alarm if above `threshold`, and in which respect.
 

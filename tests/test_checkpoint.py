@@ -105,6 +105,9 @@ def edit(path: Path, **changes: object) -> None:
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | changes))
 
 
+CURVE = {"settings": {}, "spread": [0.1], "error": [0.1], "factors": {}, "before": {}, "after": {}, "fields": {}}
+
+
 def cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
@@ -127,6 +130,9 @@ def cut(path: Path, size: int) -> None:
         (lambda p: edit(p, schedule=None), "schedule: null, expected an object"),
         (lambda p: edit(p, info=[]), r"info: \[\], expected an object"),
         (lambda p: edit(p, calibration={"spread": [0, None]}), r"calibration\.spread: \[0, null\]"),
+        (lambda p: edit(p, calibration=CURVE | {"error": []}), "as many spreads as errors"),
+        (lambda p: edit(p, calibration=CURVE | {"factors": {"90": "much"}}), "as many spreads as errors, and factors"),
+        (lambda p: edit(p, residual_check={"lowest": [0], "middle": [0], "highest": [0], "threshold": 1, "windows": 1, "applies": True}), "a residual check of"),
         (lambda p: edit(p, unet={"base_channels": 8}), "cannot read the model"),
         (lambda p: edit(p, schedule={"kind": "sigmoid"}), "sigmoid"),
         (lambda p: edit(p, prediction="noise"), "'noise'"),

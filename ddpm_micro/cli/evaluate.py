@@ -100,5 +100,5 @@ def _tell(brightness: Brightness | None, data: object) -> None:
         print("low and high are compared as they are: all errors include their difference in brightness")
     elif isinstance(data, dict):
         gain, trained = brightness.gain if brightness.needed else 1.0, data.get("gain", 1.0)
-        if abs(gain / trained - 1) > 0.1:
+        if isinstance(trained, (int, float)) and abs(gain - trained) > 0.1 * abs(trained):
             print(f"high is {gain:.4g} times as bright as low here; where the model was trained, {trained:.4g} times")
