@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from skimage.metrics import structural_similarity
 
 from ddpm_micro.arguments import of_a_pair, real_array
@@ -174,7 +174,7 @@ def coverage(truth: ArrayLike, samples: ArrayLike, level: float) -> float:
     if not 0 < level < 1:
         raise ValueError(f"level: expected a number between 0 and 1, such as 0.9, got {level}")
     truth, samples = _of_samples(truth, samples)
-    return float(share_within(truth, samples, student_t.ppf(0.5 + level / 2, len(samples) - 1)))
+    return float(share_within(truth, samples, stdtrit(len(samples) - 1, 0.5 + level / 2)))
 
 
 def share_within(truth: np.ndarray, samples: np.ndarray, factor: float) -> float:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads scipy.signal when it is first used: with it comes a second of imports
 from numpy.typing import ArrayLike
-from scipy import fft, ndimage, signal
+from scipy import fft, ndimage
 
 from ddpm_micro.arguments import checked_image, checked_pair, checked_positive, of_a_pair
 
@@ -45,7 +46,7 @@ def _ring_sums(shape: tuple[int, int], *planes: np.ndarray) -> list[np.ndarray]:
 
 def _taper(shape: tuple[int, int]) -> np.ndarray:
     """Window of ones with cosine edges 20 px wide (a quarter of a side at most): hides the jump at the border."""
-    edges = [signal.windows.tukey(side, 2 * min(20, side // 4) / side) for side in shape]
+    edges = [scipy.signal.windows.tukey(side, 2 * min(20, side // 4) / side) for side in shape]
     return np.outer(*edges)
 
 
@@ -58,7 +59,7 @@ def power_spectrum(image: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """
     image = checked_image(image, "image", min_side=8)
     height, width = image.shape
-    window = np.outer(signal.windows.hann(height, sym=False), signal.windows.hann(width, sym=False))
+    window = np.outer(scipy.signal.windows.hann(height, sym=False), scipy.signal.windows.hann(width, sym=False))
     spectrum = fft.fft2((image - image.mean()) * window)
     count, power = _ring_sums(image.shape, np.abs(spectrum) ** 2 / (window**2).sum())
     frequency = np.arange(count.size) / min(image.shape)
@@ -94,7 +95,7 @@ def _decorrelation_peak(gain: np.ndarray | float, magnitude: np.ndarray, power: 
     |F|, it needs only the ring sums of |F| and |F|^2: a radial filter is a constant on a ring.
     """
     d = np.cumsum(gain * magnitude) / np.sqrt((gain**2 * power).sum() * np.cumsum(count))
-    peaks, _ = signal.find_peaks(d, prominence=1e-3)  # a smaller dip is noise of the curve
+    peaks, _ = scipy.signal.find_peaks(d, prominence=1e-3)  # a smaller dip is noise of the curve
     return int(peaks[np.argmax(d[peaks])]) if peaks.size else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy import stats
+import scipy  # which loads scipy.stats, a second of work, when it is first used
 
 from ddpm_micro.teach.exercise import Exercise
 
@@ -64,15 +64,15 @@ EXERCISES = {
                 "Your p is 1 for any differences. To change their order leaves their mean as it is; flip their signs.",
             ),
             "signs alone": (
-                lambda g: stats.binomtest(int((g > 0).sum()), len(g)).pvalue,
+                lambda g: scipy.stats.binomtest(int((g > 0).sum()), len(g)).pvalue,
                 "This looks at how many differences are above zero, and not at how large they are: the sign test.",
             ),
             "ranks": (
-                lambda g: stats.wilcoxon(g).pvalue,
+                lambda g: scipy.stats.wilcoxon(g).pvalue,
                 "This is Wilcoxon's test, which takes the differences by rank; here their mean was asked for.",
             ),
             "normal differences": (
-                lambda g: stats.ttest_1samp(g, 0).pvalue,
+                lambda g: scipy.stats.ttest_1samp(g, 0).pvalue,
                 "This is the t test, which takes the differences as normal; here all 2**n signs are tried instead.",
             ),
             "median": (
