@@ -17,15 +17,22 @@ from browser import chromium
 from playwright.sync_api import Browser, Page, expect
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-CHAPTERS = ["02_forward_noising", "07_averaging"]
+CHAPTER = "02_forward_noising"
+# Besides the chapter's slider, one over samples: of numbers at random, since the book's build drew chapter 7's.
+SAMPLES = """
+noisy = x0 + np.random.default_rng(0).normal(0, 0.5, (16, *x0.shape))
+widgets.samples(noisy, x0, data_range=2)
+"""
+QUESTIONS = ("best_decay", "gain_of_15")  # one with answers to choose from, one that wants a number
+SLIDERS = 2
 TOKEN = "for-the-tests"
 PATIENCE = 240_000  # ms: a chapter runs before its slider is there
 STEPS = 5
 HANDLE = ".jp-OutputArea .widget-slider .noUi-handle"
 
 # From the key to the new picture, measured in the page itself.
-WATCH = """() => {
-    const source = () => document.querySelector('.jp-OutputArea .widget-html img').src, before = source();
+WATCH = """number => {
+    const source = () => document.querySelectorAll('.jp-OutputArea .widget-html img')[number].src, before = source();
     window.moved = new Promise(done => addEventListener('keydown', () => {
         const start = performance.now();
         const look = () => source() === before ? setTimeout(look, 1) : done(performance.now() - start);
@@ -42,13 +49,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copies of two chapters, which JupyterLab may change; each ends with its first slider, since the book ran the rest."""
+    """One notebook: questions, a chapter as far as its first slider, which the book's build ran too, and a slider more."""
     folder = tmp_path_factory.mktemp("lab")
-    for chapter in CHAPTERS:
-        notebook = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", as_version=4)
-        first = next(n for n, cell in enumerate(notebook.cells) if re.search("^widgets\\.", cell.source, re.MULTILINE))
-        notebook.cells = notebook.cells[: first + 1]
-        nbformat.write(notebook, folder / f"{chapter}.ipynb")
+    notebook = nbformat.read(NOTEBOOKS / f"{CHAPTER}.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    first = next(n for n, cell in enumerate(cells) if re.search("^widgets\\.", cell.source, re.MULTILINE))
+    asking = [f'from ddpm_micro.teach import checks\n\nchecks.predict("{name}")' for name in QUESTIONS]
+    added = [nbformat.v4.new_code_cell(source) for source in (*asking, SAMPLES)]
+    notebook.cells = [*added[:-1], *cells[: first + 1], added[-1]]
+    nbformat.write(notebook, folder / "lab.ipynb")
     return folder
 
 
@@ -95,61 +104,52 @@ def idle(page: Page) -> None:
     expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle", timeout=PATIENCE)
 
 
-def run_all(page: Page, address: str, notebook: str) -> None:
-    page.goto(f"{address}/lab/tree/{notebook}.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
+@pytest.fixture(scope="module")
+def page(browser: Browser, lab: str) -> Page:
+    """The notebook in JupyterLab, after all its cells have run."""
+    page = browser.new_page(viewport={"width": 1280, "height": 4000})
+    page.goto(f"{lab}/lab/tree/lab.ipynb?token={TOKEN}&reset", timeout=PATIENCE)
     page.locator(".jp-CodeCell").first.wait_for(timeout=PATIENCE)
     idle(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator('li[data-command="runmenu:run-all"]').click()
+    page.locator(HANDLE).nth(SLIDERS - 1).wait_for(timeout=PATIENCE)
+    idle(page)
+    return page
 
 
 @pytest.mark.timeout(900)
-def test_a_prediction_is_answered_by_keyboard(browser: Browser, lab: str, folder: Path) -> None:
-    code = 'from ddpm_micro.teach import checks\n\nchecks.predict("{}")'
-    asking = [nbformat.v4.new_code_cell(code.format(name)) for name in ("best_decay", "gain_of_15")]
-    asking.append(nbformat.v4.new_code_cell("print(checks.progress())"))
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=asking, metadata=kernel), folder / "predict.ipynb")
-    page = browser.new_page(viewport={"width": 1280, "height": 2000})
-    run_all(page, lab, "predict")
+def test_a_prediction_is_answered_by_keyboard(page: Page) -> None:
     choice = page.locator(".jp-OutputArea .widget-button", has_text="0.98").first
-    choice.wait_for(timeout=PATIENCE)
     choice.focus()
     page.keyboard.press("Space")
     said = page.locator(".jp-OutputArea .widget-html")
     expect(said.filter(has_text="You said: 0.98")).to_be_visible(timeout=PATIENCE)
-    page.locator(".jp-OutputArea .widget-text input").focus()
+    page.locator(".jp-OutputArea .widget-text input").first.focus()
     page.keyboard.type("12")
-    commit = page.locator(".jp-OutputArea .widget-button", has_text="That is my guess")
+    commit = page.locator(".jp-OutputArea .widget-button", has_text="That is my guess").first
     commit.focus()
     page.keyboard.press("Space")
     expect(said.filter(has_text="You said: 12")).to_be_visible(timeout=PATIENCE)
-    page.close()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("number", range(SLIDERS))
 def test_a_slider_moves_by_keyboard_and_answers_at_once(
-    browser: Browser, lab: str, chapter: str, measured: Callable[[str], None]
+    page: Page, number: int, measured: Callable[[str], None]
 ) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 2000})
-    run_all(page, lab, chapter)
-    handle = page.locator(HANDLE).first
-    handle.wait_for(timeout=PATIENCE)
-    idle(page)
-
+    handle = page.locator(HANDLE).nth(number)
     handle.focus()
     seconds, texts = [], [handle.get_attribute("aria-valuetext")]
     for _ in range(STEPS):
-        page.evaluate(WATCH)
+        page.evaluate(WATCH, number)
         page.keyboard.press("ArrowRight")
         seconds.append(page.evaluate("window.moved") / 1000)
         idle(page)
-        texts.append(page.locator(HANDLE).first.get_attribute("aria-valuetext"))
-        assert page.locator(".jp-OutputArea .widget-html img").first.get_attribute("alt")
+        texts.append(handle.get_attribute("aria-valuetext"))
+        assert page.locator(".jp-OutputArea .widget-html img").nth(number).get_attribute("alt")
     measured(f"a step takes {1000 * sorted(seconds)[STEPS // 2]:.0f} ms, at best {1000 * min(seconds):.0f}")
     assert len(set(texts)) == STEPS + 1
     assert min(seconds) < 0.15  # the best of a few: what the pictures take, whatever else the machine does
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr'] .ansi-red-fg").count() == 0
-    page.close()
