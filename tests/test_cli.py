@@ -601,6 +601,15 @@ def test_ctrl_c_stops_a_training_that_can_be_resumed(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] >= 1
 
 
+def test_ctrl_c_while_the_command_line_loads_is_one_line(tmp_path: Path) -> None:
+    """A module that is imported first stands for the moment at which the key is pressed."""
+    (tmp_path / "argparse.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "ddpm_micro", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (130, "ddpm-micro: interrupted\n")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--version"], ["--help"], ["restore", "--help"], ["train", "--help"], ["restore", "a"], ["frobnicate"],
