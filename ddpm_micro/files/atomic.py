@@ -66,15 +66,7 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
         # Not mkstemp: its 0600 would hide the result from the colleagues the umask lets in.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _sync(temporary, os.O_RDWR)
-        if overwrite:
-            with suppress(FileNotFoundError):
-                shutil.copymode(target, temporary)
-            os.replace(temporary, target)
-        else:
-            _publish_new(temporary, path)
-        with suppress(OSError):  # some systems cannot sync a folder; the file itself is safe by now
-            _sync(target.parent, os.O_RDONLY)
+        publish([(temporary, target)], overwrite=overwrite)
     except OSError as error:
         raise _about(path, temporary, error) from error
     finally:
@@ -85,29 +77,36 @@ def atomic_write(path: str | os.PathLike[str], *, overwrite: bool = False) -> It
 def publish(files: Sequence[tuple[Path, Path]], *, overwrite: bool) -> None:
     """Give finished files, (where it lies, where it belongs), their names; the first one last.
 
-    An old first file goes before any other appears, so that no reader finds files of two runs side by side. Files that
-    are no longer where they lay were given their names before, by a run that was stopped in the middle of it.
+    If there are several, an old first file goes before any other appears, so that no reader finds files of two runs
+    side by side. Files that are no longer where they lay were given their names before, by a run that was stopped.
     """
-    files = [(temporary, path) for temporary, path in files if temporary.exists()]
-    for temporary, path in list(files):
-        if path.exists() and path.samefile(temporary):  # it had both names when the run was stopped
-            temporary.unlink()
-            files.remove((temporary, path))
-            continue
-        _sync(temporary, os.O_RDWR)
-        if not overwrite:
-            refuse_existing(path)
-    if overwrite and files:
+    left = [(temporary, path) for temporary, path in files if temporary.exists() and not _settled(temporary, path)]
+    for _, path in () if overwrite else left:
+        refuse_existing(path)
+    if overwrite and len(files) > 1 and left:
         files[0][1].unlink(missing_ok=True)
-    for temporary, path in reversed(files):
+    for temporary, path in reversed(left):
         try:
+            _sync(temporary, os.O_RDWR)
             if overwrite:
+                with suppress(FileNotFoundError):
+                    shutil.copymode(path, temporary)
                 os.replace(temporary, path)
             else:
                 _publish_new(temporary, path)
                 temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # some systems cannot sync a folder; the file itself is safe by now
+                _sync(path.parent, os.O_RDONLY)
         except OSError as error:
             raise _about(path, temporary, error) from error
+
+
+def _settled(temporary: Path, path: Path) -> bool:
+    """Whether a file has its name already; then the other name, which it kept when the run was stopped, goes."""
+    settled = path.exists() and path.samefile(temporary)
+    if settled:
+        temporary.unlink()
+    return settled
 
 
 def locked(path: Path, what: str) -> IO[bytes]:
