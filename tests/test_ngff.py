@@ -174,3 +174,30 @@ def test_without_zarr_the_remedy_is_told(tmp_path: Path, model: str, capsys, mon
     monkeypatch.setitem(sys.modules, "zarr", None)
     assert main(command(source, tmp_path / "out.zarr", model)) == 2
     assert 'pip install "ddpm_micro[zarr]"' in capsys.readouterr().err
+
+
+def test_what_is_no_image_is_neither_read_nor_replaced(tmp_path: Path, model: str, capsys) -> None:
+    source, other = written(tmp_path / "in.ome.zarr", "0.4"), tmp_path / "other.zarr"
+    other.mkdir()
+    (other / "precious.txt").write_text("mine")
+    for more in ([], ["--overwrite"]):
+        assert main(command(source, other, model, *more)) == 2
+        assert "expected an OME-Zarr, got something else" in capsys.readouterr().err
+    assert [path.name for path in other.iterdir()] == ["precious.txt"]
+    assert main(command(source, source / "out.ome.zarr", model)) == 2
+    assert "expected another file for the result" in capsys.readouterr().err
+    said = zarr.open_group(source, mode="r").attrs.asdict()
+    said["multiscales"][0]["datasets"][0]["path"] = "../elsewhere.zarr/0"
+    written(tmp_path / "elsewhere.zarr", "0.4")
+    zarr.open_group(source, mode="r+").attrs.update(said)
+    with pytest.raises(ValueError, match="an image in this folder"):
+        files.read(source)
+
+
+def test_chunks_that_are_not_there_are_said(tmp_path: Path, model: str, capsys) -> None:
+    """Writers leave out chunks of zeros, so these may be the image or a loss."""
+    source = written(tmp_path / "in.ome.zarr", "0.4")
+    chunks = sorted(path for path in (source / "s0").rglob("*") if path.is_file() and not path.name.startswith("."))
+    chunks[0].unlink()
+    assert main(command(source, tmp_path / "out.ome.zarr", model, "--one-call")) == 0
+    assert f"1 of its {len(chunks)} chunks are not there and count as empty" in capsys.readouterr().err

@@ -70,7 +70,7 @@ class Restorer:
 
         places, checks, begun = beside(target), {}, files.state(target) == "begun"
         for path in (target, *places.values()):  # nothing old may stay beside a new mean
-            if path.exists() and path.samefile(source):
+            if (path.exists() and path.samefile(source)) or source.resolve() in path.resolve().parents:
                 raise ValueError(f"expected another file for the result, got the input {source}")
             if not begun:  # else it is told when the result is opened whether it is this run's
                 check_output(path, self.arguments.overwrite)

@@ -36,7 +36,10 @@ def _zarr() -> ModuleType:
 
 def described(path: Path) -> dict[str, Any]:
     """What an OME-Zarr says of itself; "multiscales" is among it when all planes are there."""
-    attributes = _zarr().open_group(path, mode="r").attrs.asdict()
+    try:
+        attributes = _zarr().open_group(path, mode="r").attrs.asdict()
+    except FileNotFoundError:
+        raise RefusedError(f"{path}: expected an OME-Zarr, got something else of this name; check it") from None
     return attributes | attributes.get("ome", {})  # where NGFF 0.5 keeps it
 
 
@@ -51,6 +54,8 @@ class NgffPlanes(Planes):
         version = str(about.get("version", image.get("version")))
         self._check(version in ("0.4", "0.5"), "NGFF 0.4 or 0.5", f"version {version}", "convert it")
         level = image["datasets"][0]
+        inside = path.resolve() in (path / level["path"]).resolve().parents
+        self._check(inside, "an image in this folder", f"one at {level['path']}", "give the folder that it lies in")
         self._array = _zarr().open_array(path / level["path"], mode="r")
         shape, dtype = self._array.shape, self._array.dtype
         letters = {kind: axis for axis, kind in TYPES.items() if kind != "space"}
@@ -64,6 +69,8 @@ class NgffPlanes(Planes):
             unit, within = (seconds, S_RANGE) if axis == "T" else (nanometres, NM_RANGE)
             steps[axis] = times(math.prod(factors), unit(one.get("unit")), within)
         pixel, notes = square(steps["X"], steps["Y"])
+        if self._array.shards is None and (lacking := self._array.nchunks - self._array.nchunks_initialized):
+            notes.append(f"{lacking} of its {self._array.nchunks} chunks are not there and count as empty")
         channels = about.get("omero", {}).get("channels", [])
         names = [channel.get("label", "") for channel in channels]
         self.about = Description(
