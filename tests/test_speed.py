@@ -17,7 +17,7 @@ def test_the_run_on_a_card_is_ready(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["speed: 0", "generalist: 0"], log[-2000:]
     parts = ("machine", "limits", "forward", "training", "restoring", "precision", "sampling", "memory")
     assert [line.partition(",")[0] for line in log.splitlines() if " s " in line and line[0].isalpha()] == [
-        *parts, "specialist", "batch_and_rate", "paper",
+        *parts, "paper", "specialist", "batch_and_rate",
     ]  # fmt: skip
     for what in ("matmul_bf16_tflops", '"how": "diffusers"', '"how": "captured"', "article: 15 of 200 steps"):
         assert what in log

@@ -63,7 +63,7 @@ def main() -> None:
     if not (BF16 or tiny):
         del parts["precision"]
     if ON_GPU or tiny:
-        parts |= {"specialist": specialist, "batch_and_rate": batch_and_rate, "paper": paper}
+        parts |= {"paper": paper, "specialist": specialist, "batch_and_rate": batch_and_rate}  # the longest last
     found = load("speed") if (RESULTS / "speed.json").is_file() else {}
     here = found.setdefault(DEVICE.type, {})
     for name, part in parts.items():
