@@ -1,0 +1,83 @@
+"""All 64 test images of each set by the methods that are quick, and what can be said of their order.
+
+    OMP_NUM_THREADS=1 python book/experiments/all_images.py
+
+takes the filters' strengths from ``benchmark.json``, asks the networks once (three minutes on one CPU core), and
+writes ``book/results/all_images.json``, which chapter 8 shows. What draws samples is left out: 15 independent draws of
+all images would take three hours.
+
+The file holds ``records`` (see `ddpm_micro.evaluate.summarise`), with the p values of `suite.with_tests` against
+``one_call``, and ``ranks``: the mean place of each method in PSNR on each set, 1 for the best on every image.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from common import RIVALS, load, save
+from scipy.stats import rankdata
+from suite import with_tests
+
+from ddpm_micro import evaluate, metrics, simulate
+from ddpm_micro.checkpoint import load_model
+from ddpm_micro.simulate.benchmark import BENCHMARKS
+from ddpm_micro.teach.rivals import filters
+
+IMAGES = 64
+REFERENCE = "one_call"
+
+
+def main() -> None:
+    records: list[dict] = []
+    for name in simulate.NAMES:
+        records += measure_set(name)
+        save("all_images", {"records": records, "ranks": ranks(records)})
+
+
+def measure_set(name: str) -> list[dict]:
+    pairs = simulate.split(name, "test")
+    measured = [measure(name, *pair) for pair in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True)]
+    records = with_tests(evaluate.summarise(name, measured), REFERENCE)
+    for record in records:
+        record["values"] = [round(value, 3) for value in record["values"]]
+        del record["seconds_per_image"]  # of a machine with other work; benchmark.json has it
+    return records
+
+
+def measure(name: str, image: np.ndarray, truth: np.ndarray) -> evaluate.Measured:
+    """PSNR, MS-SSIM and spectral fidelity of all methods on one image; no time is taken."""
+    strengths = {
+        r["method"]: r["strength"] for r in load("benchmark") if r["set"] == name and r["strength"] is not None
+    }
+    images = {"raw": image}
+    for method, (function, _) in filters(BENCHMARKS[name]).items():
+        images[method] = partial(function, image)(strengths[method])
+    for method in ("n2v", "care"):
+        images[method] = load_model(RIVALS / f"{method}_{name}").posterior_mean(image)
+    images["one_call"] = load_model(name).posterior_mean(image)
+    return {method: scores(truth, one) for method, one in images.items()}, dict.fromkeys(images, 0.0)
+
+
+def scores(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
+    truth, image = truth.astype(np.float64), image.astype(np.float64)
+    data_range = float(np.ptp(truth))
+    return {
+        "psnr": metrics.psnr(truth, image, data_range=data_range),
+        "ms_ssim": metrics.ms_ssim(truth, image, data_range=data_range),
+        "spectral_fidelity": metrics.spectral_fidelity(truth, image),
+    }
+
+
+def ranks(records: list[dict]) -> dict[str, dict[str, float]]:
+    """Mean place of each method in PSNR over the images of a set: {set: {method: place}}."""
+    out = {}
+    for name in dict.fromkeys(record["set"] for record in records):
+        rows = {r["method"]: r["values"] for r in records if (r["set"], r["metric"]) == (name, "psnr")}
+        places = rankdata(-np.array(list(rows.values())), axis=0).mean(axis=1)
+        out[name] = {method: round(float(place), 2) for method, place in zip(rows, places, strict=True)}
+    return out
+
+
+if __name__ == "__main__":
+    main()
