@@ -1,4 +1,4 @@
-"""All 64 test images of each set by the methods that are quick, and what can be said of their order.
+"""All 64 test images of each set by the methods that are quick: is their order that of the first twelve?
 
     OMP_NUM_THREADS=1 python book/experiments/all_images.py
 
@@ -6,8 +6,8 @@ takes the filters' strengths from ``benchmark.json``, asks the networks once (th
 writes ``book/results/all_images.json``, which chapter 8 shows. What draws samples is left out: 15 independent draws of
 all images would take three hours.
 
-The file holds ``records`` (see `ddpm_micro.evaluate.summarise`), with the p values of `suite.with_tests` against
-``one_call``, and ``ranks``: the mean place of each method in PSNR on each set, 1 for the best on every image.
+The file holds records of PSNR (see `ddpm_micro.evaluate.summarise`), with the p values of `suite.with_tests` against
+``one_call``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import partial
 
 import numpy as np
 from common import RIVALS, load, save
-from scipy.stats import rankdata
 from suite import with_tests
 
 from ddpm_micro import evaluate, metrics, simulate
@@ -32,7 +31,7 @@ def main() -> None:
     records: list[dict] = []
     for name in simulate.NAMES:
         records += measure_set(name)
-        save("all_images", {"records": records, "ranks": ranks(records)})
+    save("all_images", records)
 
 
 def measure_set(name: str) -> list[dict]:
@@ -46,7 +45,7 @@ def measure_set(name: str) -> list[dict]:
 
 
 def measure(name: str, image: np.ndarray, truth: np.ndarray) -> evaluate.Measured:
-    """PSNR, MS-SSIM and spectral fidelity of all methods on one image; no time is taken."""
+    """PSNR of all methods on one image; no time is taken."""
     strengths = {
         r["method"]: r["strength"] for r in load("benchmark") if r["set"] == name and r["strength"] is not None
     }
@@ -60,23 +59,8 @@ def measure(name: str, image: np.ndarray, truth: np.ndarray) -> evaluate.Measure
 
 
 def scores(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    truth, image = truth.astype(np.float64), image.astype(np.float64)
-    data_range = float(np.ptp(truth))
-    return {
-        "psnr": metrics.psnr(truth, image, data_range=data_range),
-        "ms_ssim": metrics.ms_ssim(truth, image, data_range=data_range),
-        "spectral_fidelity": metrics.spectral_fidelity(truth, image),
-    }
-
-
-def ranks(records: list[dict]) -> dict[str, dict[str, float]]:
-    """Mean place of each method in PSNR over the images of a set: {set: {method: place}}."""
-    out = {}
-    for name in dict.fromkeys(record["set"] for record in records):
-        rows = {r["method"]: r["values"] for r in records if (r["set"], r["metric"]) == (name, "psnr")}
-        places = rankdata(-np.array(list(rows.values())), axis=0).mean(axis=1)
-        out[name] = {method: round(float(place), 2) for method, place in zip(rows, places, strict=True)}
-    return out
+    truth = truth.astype(np.float64)
+    return {"psnr": metrics.psnr(truth, image.astype(np.float64), data_range=float(np.ptp(truth)))}
 
 
 if __name__ == "__main__":

@@ -188,15 +188,15 @@ def averaging(name: str, images: list[dict]) -> list[evaluate.Record]:
     return [*records, {"set": name, "B": b, "V": v, "V_over_B": v / b, "n": len(images), **means}]
 
 
-def with_tests(records: list[evaluate.Record]) -> list[evaluate.Record]:
-    """Add p values to each record: does its method differ from ``ddpm_avg``?
+def with_tests(records: list[evaluate.Record], reference: str = "ddpm_avg") -> list[evaluate.Record]:
+    """Add p values to each record: does its method differ from the reference?
 
     ``p_mood`` is of Mood's median test, which the article uses. ``p_wilcoxon`` is of Wilcoxon's signed-rank test of the
     differences image by image, corrected after Holm for the number of methods under the same measure.
     """
     for metric in dict.fromkeys(record["metric"] for record in records):
         table = {record["method"]: record for record in records if record["metric"] == metric}
-        ours = table.pop("ddpm_avg")["values"]
+        ours = table.pop(reference)["values"]
         p_wilcoxon = holm([paired(record["values"], ours) for record in table.values()])
         for record, p in zip(table.values(), p_wilcoxon, strict=True):
             record |= {"p_mood": mood(record["values"], ours), "p_wilcoxon": p}
