@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".stk", ".lsm", ".zarr")
 
 
-def images(folder: str | os.PathLike[str]) -> list[Path]:
+def images(folder: str | os.PathLike[str], remedy: str = "check the name of the folder") -> list[Path]:
     """The images in a folder, in the order of their names, hidden ones left out; ValueError if there are none."""
     found = sorted(path for path in Path(folder).glob("[!.]*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise ValueError(f"expected TIFF files in {folder}, found none; check the name of the folder")
+        raise ValueError(f"expected TIFF files in {folder}, found none; {remedy}")
     return found
 
 

@@ -134,19 +134,15 @@ def _options(about: Description, size: int) -> dict[str, Any]:
     letters = about.axes[:-2].replace("Q", "Z", 1)
     if len(set(letters)) < len(letters) or "Q" in letters:  # OME has no names for these
         return big | {"photometric": "minisblack", "metadata": {"axes": about.axes + "S"}}
-    metadata: dict[str, Any] = {"axes": letters + "YX", **_of_ome(about.metadata)}
+    known = about.metadata.get("Channel", {})
+    channels = {key: known[key] for key in ("Name", "Color") if known.get(key)}
+    metadata: dict[str, Any] = {"axes": letters + "YX"} | ({"Channel": channels} if channels else {})
     for axis, name, unit in (("X", "pixel_size_nm", 1e3), ("Y", "pixel_size_nm", 1e3), ("Z", "z_step_nm", 1e3)):
         if steps[name] is not None:
             metadata[f"PhysicalSize{axis}"] = steps[name] / unit
     if steps["frame_interval_s"] is not None:
         metadata["TimeIncrement"] = steps["frame_interval_s"]
     return big | {"ome": True, "photometric": "minisblack", "metadata": metadata}
-
-
-def _of_ome(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Names and colours of channels, of all that a description may hold."""
-    kept = {key: values for key, values in metadata.get("Channel", {}).items() if key in ("Name", "Color")}
-    return {"Channel": kept} if kept else {}
 
 
 def _imagej(axes: str, steps: dict[str, float | None], kept: dict[str, Any]) -> dict[str, Any]:

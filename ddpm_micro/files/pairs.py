@@ -109,12 +109,7 @@ def is_empty(plane: np.ndarray) -> bool:
 def _by_name(folder: Path) -> dict[str, Path]:
     """The TIFF files of a folder by their names in small letters and without ending."""
     found: dict[str, Path] = {}
-    try:
-        paths = images(folder)
-    except ValueError:
-        text = f"expected TIFF files in {folder}, found none; pairs are low/NAME.tif and high/NAME.tif"
-        raise ValueError(text) from None
-    for path in paths:
+    for path in images(folder, "pairs are low/NAME.tif and high/NAME.tif"):
         name = re.sub(r"(\.ome)?\.\w+$", "", path.name.lower())
         if name in found:
             raise ValueError(f"expected one file of a name in {folder}, got {found[name].name} and {path.name}")
