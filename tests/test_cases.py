@@ -420,6 +420,8 @@ def test_damaged_files_give_one_line_or_the_right_image(tmp_path: Path) -> None:
     assert not wrong, f"{len(wrong)} of {number} files gave another image: {wrong[:10]}"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_restoring_that_is_killed_goes_on_with_the_same_result(tmp_path: Path, measured) -> None:
     """Each run goes on from the one that was killed before it; a run that ends in time is followed by a new result."""
     source, whole, rng = tmp_path / "film.tif", tmp_path / "whole.tif", random.Random()

@@ -457,6 +457,7 @@ def test_two_processes_share_the_planes(tmp_path: Path, model: str) -> None:
         np.testing.assert_allclose(*images, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_processes_that_did_not_come_are_said(tmp_path: Path, image: Path, model: str) -> None:
     """On a CPU `accelerate launch` starts one process, whatever number it is asked for."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes"]
