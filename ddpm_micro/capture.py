@@ -1,4 +1,8 @@
-"""A training step as one CUDA graph: the GPU repeats it without waiting for the host to start each operation."""
+"""A training step as one CUDA graph: the GPU repeats it without waiting for the host to start each operation.
+
+Restoring is not captured. An image takes some ten calls of one shape, of which the first few warm up; and a graph that
+is kept for the next image would hold memory for each shape, and go on with old weights after the model has moved.
+"""
 
 from __future__ import annotations
 

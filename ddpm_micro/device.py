@@ -54,8 +54,7 @@ def choose_precision(device: torch.device, asked: str = "auto") -> tuple[str, st
 
 def autocast(precision: str) -> torch.autocast:
     """A context in which networks compute with so many bits, on the device of `choose_device`."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    return torch.autocast(choose_device()[0].type, dtype, enabled=dtype is not None)
+    return torch.autocast(choose_device()[0].type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def pixels_at_once(device: torch.device) -> int:

@@ -115,11 +115,8 @@ class Model(nn.Module):
                 raise ValueError(
                     f"expected grey levels below {LIMIT:g}, got {unusable} pixels that are NaN, infinite or larger"
                 )
-        return (self._plane(plane) for plane in stack)
-
-    def _plane(self, plane: np.ndarray) -> tuple[Tensor, Scaling]:
-        value, scaling = self.percentiles.values(plane)
-        return torch.from_numpy(value)[None, None].to(self.device), scaling
+        seen = map(self.percentiles.values, stack)
+        return ((torch.from_numpy(values)[None, None].to(self.device), scaling) for values, scaling in seen)
 
     def images_at_once(self, shape: tuple[int, int], tile: int | None = None) -> int:
         """How many images (H, W), samples or planes, go through the network at once: at least one."""
