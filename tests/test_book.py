@@ -12,6 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import chromium, served
 from playwright.sync_api import Browser, Page
 
+from ddpm_micro.teach.prediction import PASS
+from ddpm_micro.teach.predictions import PREDICTIONS
+
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book" / "_build" / "html"
 PAGES = sorted(
@@ -143,33 +146,51 @@ def test_every_prediction_opens_its_result_by_keyboard(visit: Visit) -> None:
             box,
         )
         opened = "found => found.map(one => one.open)"
+        asked = PREDICTIONS[box.get_attribute("id").removeprefix("predict-").replace("-", "_")]
+        guess = "2" if asked.numeric else next(iter(asked.answers))
         assert folded.evaluate("found => found.length > 0") and not any(folded.evaluate(opened)), "nothing was folded"
         if field := box.query_selector("input"):
             field.focus()
             page.keyboard.press("Enter")  # nothing written yet
             assert status.inner_text() == "A number is wanted." and not any(folded.evaluate(opened))
-            page.keyboard.type("2")
+            page.keyboard.type(guess)
             page.keyboard.press("Enter")
         else:
             box.query_selector("button").focus()
             page.keyboard.press("Enter")
         assert status.inner_text().startswith("You said: ") and all(folded.evaluate(opened))
         first = page.locator(".prediction-told").all_inner_texts()
+        assert asked.told(guess) in first  # the page's script says what a live notebook says
         box.query_selector("button[value=pass]").focus()
         page.keyboard.press("Space")
         assert status.inner_text() == "The result is open below."
         told = page.locator(".prediction-told").all_inner_texts()
         assert len(told) == len(first) and told != first  # the new words take the place of the old
+        assert asked.told(PASS) in told
 
 
-def test_without_scripts_a_prediction_is_a_question_and_its_result_a_disclosure(browser: Browser, site: str) -> None:
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_without_scripts_a_prediction_is_a_question_and_its_result_a_disclosure(
+    browser: Browser, site: str, chapter: str
+) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
-    page.goto(site + CHAPTERS[0])
-    assert page.locator(".prediction li").count() + page.locator(".prediction [role=status]").count() > 0
-    result = page.locator("details.predicted").first
-    assert result.get_attribute("open") is None
-    result.locator("summary").first.click()
-    assert result.get_attribute("open") is not None
+    page.goto(site + chapter)
+    boxes = page.locator(".prediction").all()
+    assert boxes
+    for box in boxes:
+        asked = PREDICTIONS[box.get_attribute("id").removeprefix("predict-").replace("-", "_")]
+        assert asked.question in box.inner_text()
+        assert box.locator("li").all_inner_texts() == ([] if asked.numeric else list(asked.answers))
+        answer = box.locator("details p")
+        assert not answer.is_visible()
+        box.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert answer.is_visible() and answer.inner_text() == asked.told(PASS)
+    results = page.locator("details.predicted")
+    assert results.count() >= len(boxes) and results.evaluate_all("all => all.every(one => !one.open)")
+    results.first.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert results.first.get_attribute("open") is not None
     page.context.close()
 
 
@@ -261,6 +282,8 @@ def test_a_chapter_works_from_a_folder(browser: Browser, page: str) -> None:
     assert [url for url in visit.asked if not url.startswith(("file:", "data:", "blob:"))] == [] == visit.failed
     check_math(visit.page)
     check_sliders(visit.page, steps=1)
+    visit.page.locator(".prediction button[value=pass]").first.click()
+    assert visit.page.locator(".prediction-told").count() == 1
     visit.page.close()
 
 

@@ -80,6 +80,18 @@ def test_a_solved_chapter_passes_its_checks_in_its_budget(path: Path, measured: 
     assert report["seconds"] < MINUTES * 60 * CORES  # not of the clock, which also counts what else the machine does
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+def test_a_chapter_computes_as_long_as_its_head_says(path: Path, measured: Callable[[str], None]) -> None:
+    """Seconds of one processor, which another program beside it hardly changes."""
+    head = " ".join(nbformat.read(path, as_version=4).cells[0].source.split())
+    (told,) = re.findall(r"([0-9]+|a|one and a half|two|three) (seconds?|minutes?) of computing", head)
+    named = {"a": 1, "one and a half": 1.5, "two": 2, "three": 3}.get(told[0]) or int(told[0])
+    named *= 60 if told[1].startswith("minute") else 1
+    took = kept(path).record.data["after"]["own"]
+    measured(f"{took:.0f} s of computing, its head says {named:g}")
+    assert took / 1.5 < named < 3 * took
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_table_fits_the_column(path: Path) -> None:
     outputs = [out for cell in kept(path).nb.cells for out in cell.outputs if out.output_type == "stream"]

@@ -16,6 +16,8 @@ import pytest
 from browser import chromium
 from playwright.sync_api import Browser, Page, expect
 
+from ddpm_micro.teach.predictions import PREDICTIONS
+
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CHAPTER = "02_forward_noising"
 # Besides the chapter's slider, one over samples: of numbers at random, since the book's build drew chapter 7's.
@@ -125,6 +127,12 @@ def test_a_prediction_is_answered_by_keyboard(page: Page) -> None:
     page.keyboard.press("Space")
     said = page.locator(".jp-OutputArea .widget-html")
     expect(said.filter(has_text="You said: 0.98")).to_be_visible(timeout=PATIENCE)
+    worth = said.locator("details p").first
+    expect(worth).to_be_hidden()
+    said.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    expect(worth).to_be_visible()
+    expect(worth).to_have_text(PREDICTIONS["best_decay"].told("0.98"))
     page.locator(".jp-OutputArea .widget-text input").first.focus()
     page.keyboard.type("12")
     commit = page.locator(".jp-OutputArea .widget-button", has_text="That is my guess").first

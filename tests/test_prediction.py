@@ -1,5 +1,6 @@
 """Predictions: what is asked, what each guess is told, and that each home of a question shows the same."""
 
+import html
 import html.parser
 import json
 import math
@@ -132,6 +133,27 @@ def test_a_live_number_takes_a_comma_and_refuses_words(monkeypatch: pytest.Monke
     commit.click()
     assert "Right. The bound is 3." in status.value
     assert checks.progress().endswith("you said 2.7, the answer is 2.7 dB")
+
+
+@pytest.mark.parametrize("name", list(PREDICTIONS))
+def test_every_question_is_answered_live(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here with ipywidgets 8, and in test_colab.py with 7.7.1."""
+    monkeypatch.delenv("DDPM_MICRO_SLIDERS", raising=False)
+    it = PREDICTIONS[name]
+    _, *asking, passing, status = checks.predict(name).children
+    if it.numeric:
+        field, commit = asking[0].children
+        for guess in (limit for limit in it.answers if not math.isinf(limit)):
+            field.value = str(guess)
+            commit.click()
+            assert html.escape(it.told(str(guess))) in status.value
+    else:
+        assert [button.description for button in asking] == list(it.answers)
+        for button in asking:
+            button.click()
+            assert html.escape(it.told(button.description)) in status.value
+    passing.click()
+    assert html.escape(it.told(PASS)) in status.value
 
 
 def test_an_unknown_question_is_refused_with_the_nearest() -> None:

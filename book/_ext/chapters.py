@@ -23,6 +23,11 @@ from offline import MODE, ROOT, cache_folder
 CHECK = re.compile(r"^checks\.(\w+)\((\w+)\)$", re.MULTILINE)  # checks.NAME(FUNCTION)
 PREDICT = re.compile(r'^checks\.predict\("(\w+)"\)$', re.MULTILINE)
 SECONDS = 300  # a cell may take
+OWN = """
+import resource
+used = resource.getrusage(resource.RUSAGE_SELF)
+own = used.ru_utime + used.ru_stime  # of the chapter as it stands
+"""
 LIVE = """
 import os
 from ddpm_micro.teach import slider
@@ -35,7 +40,8 @@ from ddpm_micro.teach import checks
 used = resource.getrusage(resource.RUSAGE_SELF)  # the peak: in KiB on Linux, in bytes on macOS
 mib = used.ru_maxrss / 2 ** (20 if sys.platform == "darwin" else 10)
 print(json.dumps({
-    "progress": checks.progress(), "sliders": len(live), "mib": mib, "seconds": used.ru_utime + used.ru_stime
+    "progress": checks.progress(), "sliders": len(live), "mib": mib,
+    "seconds": used.ru_utime + used.ru_stime, "own": own,
 }))
 """
 
@@ -50,7 +56,7 @@ def epilogue(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     asked = [source for source in sources if PREDICT.search(source)]
     solved = [CHECK.sub(r'\2 = checks.answer("\1")' + r"\n\g<0>", source) for source in sources if CHECK.search(source)]
     tags = {"tags": ["raises-exception"]}
-    return [nbformat.v4.new_code_cell(source, metadata=tags) for source in (LIVE, *asked, *solved, LAST)]
+    return [nbformat.v4.new_code_cell(source, metadata=tags) for source in (OWN, LIVE, *asked, *solved, LAST)]
 
 
 def run(path: Path) -> tuple[nbformat.NotebookNode | None, dict]:

@@ -8,17 +8,17 @@ PREDICTIONS = {
     "frames_or_samples": Prediction(
         "Which mean is closer to the image with 17 times the light?",
         {
-            "that of 16 frames": "Sixteen frames hold sixteen times the light. Nothing that is drawn from one of "
-            "them can make up for that.",
-            "that of 16 samples": "The samples look better one by one. But all of them were drawn from one frame, "
-            "and sixteen frames hold sixteen times its light.",
-            "both alike": "They come nearer to each other than one would think, but sixteen frames hold sixteen "
-            "times the light of the one that the samples were drawn from.",
+            "the mean of 16 frames": "Sixteen frames hold sixteen times the light. What the model has learned from "
+            "other images makes up for most of that, here not for all.",
+            "the mean of 16 samples": "The samples look better one by one. But all of them were drawn from one "
+            "frame, and what the model has learned is here worth about a dozen frames, not sixteen.",
+            "both alike": "Nearly. What the model has learned is worth about a dozen frames here; with less light "
+            "it could be more than sixteen.",
         },
-        right="that of 16 frames",
+        right="the mean of 16 frames",
     ),
     "half_of_the_gain": Prediction(
-        "How many samples does it take for half of all the gain in dB that averaging can ever bring?",
+        "How many exact samples does it take for half of all the gain in dB that averaging them can ever bring?",
         {
             1.9: "One sample gains nothing, by definition. Two exact ones gain 1.25 dB of 3.01, three 1.76.",
             4: "Two exact samples gain 1.25 dB of the 3.01 that are possible, three 1.76. What is left comes ever "
@@ -63,7 +63,7 @@ PREDICTIONS = {
         right="the corner m",
     ),
     "place_of_one_call": Prediction(
-        "Where in the list will the one call come?",
+        "Compared with one sample, the mean of 16 and the mean of infinitely many: where will one call come?",
         {
             "level with one sample": "A sample has twice the squared error, since it makes choices. The one call "
             "makes none.",
@@ -76,7 +76,7 @@ PREDICTIONS = {
         right="level with infinitely many samples",
     ),
     "where_spectra_part": Prediction(
-        "At which frequencies will the curves part?",
+        "At which frequencies will the power of the samples and the power of their mean differ?",
         {
             "at the low ones": "Those are large structures, in which all samples agree; so their mean keeps them.",
             "at the high ones": "In fine detail the samples disagree, and what they disagree on cancels in their mean.",

@@ -6,7 +6,7 @@ from ddpm_micro.teach.prediction import Prediction
 
 PREDICTIONS = {
     "line_of_the_point": Prediction(
-        "x_t is known. Along which line may the point still move?",
+        "x_t is known. On which line must the point then lie?",
         {
             "straight up and down": "Along that line the clean value is fixed. It is what would be left to find if "
             "x_t were x0, which it is only where there is no noise.",
@@ -59,14 +59,14 @@ PREDICTIONS = {
         {
             45: "It is more than half: a camera value above 0 speaks for bright.",
             59: "A little more. By Bayes' rule the odds of bright are exp(0.6), which is 1.8 to 1.",
-            72: "By Bayes' rule the odds of bright are exp(0.6), which is 1.8 to 1, so 65 %.",
+            72: "The mean 0.29 is p - (1 - p), which gives p = 65 %. By Bayes' rule the odds are exp(0.6), or 1.8 to 1.",
             inf: "It is less. The camera's noise is as large as 1, so 0.3 is weak evidence: odds of 1.8 to 1.",
         },
         right=65,
         unit="%",
     ),
     "price_of_a_sample": Prediction(
-        "How many times the mean squared error of the one call has one sample?",
+        "The mean squared error of one sample is how many times the error of the one call?",
         {
             0.99: "No single answer has less error than the mean. The sample looks right, but it is not closer.",
             1.4: "It is more: the sample scatters about the mean as widely as the truth does, independently of it.",

@@ -66,7 +66,7 @@ PREDICTIONS = {
         right="to a half, to a quarter",
     ),
     "enough_steps": Prediction(
-        "From how many steps on do the filaments look the same?",
+        "From how many steps on do the filaments look as they do after 80?",
         {
             "2": "They are decided by the start and by the micrograph. What comes later is grain.",
             "10": "Fewer are enough for the filaments. At 10 the grain is still coming.",
@@ -75,7 +75,7 @@ PREDICTIONS = {
         right="2",
     ),
     "slip_seen": Prediction(
-        "Which of the three slips will you see at once?",
+        "Which of the three results could you not take for a sample?",
         {
             "it stops before the last jump": "It leaves grain behind, which looks like that of a sample. With more "
             "steps it would be invisible.",
