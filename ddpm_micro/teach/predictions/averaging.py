@@ -10,10 +10,10 @@ PREDICTIONS = {
         {
             "the mean of 16 frames": "Sixteen frames hold sixteen times the light. What the model has learned from "
             "other images makes up for most of that, here not for all.",
-            "the mean of 16 samples": "The samples look better one by one. But all of them were drawn from one "
-            "frame, and what the model has learned is here worth about a dozen frames, not sixteen.",
-            "both alike": "Nearly. What the model has learned is worth about a dozen frames here; with less light "
-            "it could be more than sixteen.",
+            "the mean of 16 samples": "The samples look better one by one. But all were drawn from one frame, and what "
+            "the model has learned makes up for most of the missing light here, not for all.",
+            "both alike": "Nearly. What the model has learned makes up for most of the missing light here; with less "
+            "light it can make up for more.",
         },
         right="the mean of 16 frames",
     ),

@@ -59,7 +59,7 @@ PREDICTIONS = {
         {
             45: "It is more than half: a camera value above 0 speaks for bright.",
             59: "A little more. By Bayes' rule the odds of bright are exp(0.6), which is 1.8 to 1.",
-            72: "The mean 0.29 is p - (1 - p), which gives p = 65 %. By Bayes' rule the odds are exp(0.6), or 1.8 to 1.",
+            72: "The mean 0.29 is p - (1 - p), so p = 65 %. By Bayes' rule the odds are exp(0.6), or 1.8 to 1.",
             inf: "It is less. The camera's noise is as large as 1, so 0.3 is weak evidence: odds of 1.8 to 1.",
         },
         right=65,
