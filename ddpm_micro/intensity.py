@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -22,10 +22,12 @@ Array = TypeVar("Array")  # numpy arrays and torch tensors alike
 
 @dataclass(frozen=True)
 class Scaling:
-    """An affine map that can be inverted: ``(grey - offset) / scale``."""
+    """An affine map that can be inverted, ``(grey - offset) / scale``. Faulty pixels come back as they were."""
 
     offset: float
     scale: float
+    faulty: np.ndarray | None = None  # (H, W), bool; None if there are no faulty pixels
+    image: np.ndarray | None = None  # (H, W), grey levels that faulty pixels come back with
 
     def apply(self, grey: Array) -> Array:
         """Grey levels to network values, about [-1, 1]; outliers lie outside."""
@@ -33,11 +35,14 @@ class Scaling:
 
     def invert(self, value: Array) -> Array:
         """Network values to grey levels."""
-        return value * self.scale + self.offset
+        grey = value * self.scale + self.offset
+        return grey if self.faulty is None else np.where(self.faulty, self.image, grey)
 
     def kept(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation in grey levels, with what this scaling keeps of the image."""
-        return mean, std
+        """Mean and deviation in grey levels, at faulty pixels the image and 0."""
+        if self.faulty is None:
+            return mean, std
+        return np.where(self.faulty, self.image, mean), np.where(self.faulty, 0, std)
 
 
 def scale_back(mean: Array, std: Array, offset: float, scale: float) -> tuple[Array, Array]:
@@ -88,28 +93,10 @@ class Percentiles:
         if np.spacing(np.float32(abs(scaling.offset))) > scaling.scale / 50:
             text = "grey levels near %g are too coarse in float32 for this image's contrast; subtract an offset first"
             _log.warning(text, scaling.offset)
-        if faulty.any():
-            many = faulty.sum()
-            if many < faulty.size:
-                _log.warning(
-                    "%d pixels stand far apart (hot, dead, saturated or masked): they are kept as they were", many
-                )
-            scaling = _KeepingFaulty(scaling.offset, scaling.scale, faulty, image)
-        return value.astype(np.float32), scaling
-
-
-@dataclass(frozen=True)
-class _KeepingFaulty(Scaling):
-    """A scaling whose way back leaves faulty pixels as they were."""
-
-    faulty: np.ndarray
-    image: np.ndarray
-
-    def invert(self, value: Array) -> Array:
-        return np.where(self.faulty, self.image, super().invert(value))
-
-    def kept(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.where(self.faulty, self.image, mean), np.where(self.faulty, 0, std)
+        if 0 < (many := faulty.sum()) < faulty.size:
+            text = "%d pixels stand far apart (hot, dead, saturated or masked): they are kept as they were"
+            _log.warning(text, many)
+        return value.astype(np.float32), replace(scaling, faulty=faulty, image=image) if many else scaling
 
 
 def faulty_pixels(image: np.ndarray) -> np.ndarray:
