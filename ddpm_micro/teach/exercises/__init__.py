@@ -1,4 +1,4 @@
-"""All exercises, a module a chapter."""
+"""All exercises, a module or two a chapter."""
 
 from ddpm_micro.teach.exercises import (
     averaging,
@@ -8,7 +8,9 @@ from ddpm_micro.teach.exercises import (
     four_data_sets,
     images_and_noise,
     learning_to_denoise,
+    residual_block,
     sampling,
+    spread,
     training,
     your_own_images,
 )
@@ -19,9 +21,11 @@ CHAPTERS = (
     forward_noising,
     learning_to_denoise,
     conditional_unet,
+    residual_block,
     training,
     sampling,
     averaging,
+    spread,
     four_data_sets,
     your_own_images,
     bigger,
