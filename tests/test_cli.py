@@ -515,6 +515,12 @@ def test_simulate_train_evaluate_and_info(tmp_path: Path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["prediction"] == "v"
 
 
+def test_a_file_is_no_folder_for_a_trained_model(tmp_path: Path, capsys) -> None:
+    (tmp_path / "run").write_text("precious")
+    assert "expected a folder for the trained model" in refused(capsys, ["train", "zebrafish", str(tmp_path / "run")])
+    assert (tmp_path / "run").read_text() == "precious"
+
+
 def test_info_and_fetch(capsys, monkeypatch, tmp_path: Path) -> None:
     assert main(["info"]) == 0
     out = capsys.readouterr().out

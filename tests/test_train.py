@@ -183,6 +183,7 @@ def test_a_loss_that_is_not_finite_is_told(patches, tmp_path: Path) -> None:
     [
         ({"steps": 0}, "steps > 0, got 0"),
         ({"lr": -1.0}, "lr > 0, got -1.0"),
+        ({"lr": float("nan")}, "lr > 0, got nan"),
         ({"ema_decay": 1.0}, r"ema_decay in \[0, 1\), got 1.0"),
         ({"prediction": "noise"}, "'noise'"),
         ({"seed": -1}, "seed in 0"),
