@@ -31,7 +31,7 @@ def add_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--prediction", choices=PREDICTIONS, default=default("prediction"), help=text)
     text = "begin with the weights of a shipped model, a .safetensors file or a run's folder (fine-tuning)"
     to.add_argument("--start", default=None, metavar="NAME|FILE|FOLDER", help=text)
-    text = "micro: under 1 million parameters, for a CPU; paper: 64 million, for a GPU"
+    text = "micro: under 1 million parameters, for a CPU; paper: 62 million, for a GPU"
     to.add_argument("--unet", choices=("micro", "paper"), default="micro", help=text)
 
 
