@@ -55,29 +55,25 @@ class Results:
 
     def _begin(self, about: Description, *, first: bool, overwrite: bool) -> None:
         planes, first_path = math.prod(about.shape[:-2]), self.paths[0]
-        self._hidden = [path.with_name(f".{path.name}.part") for path in self.paths]
+        self._places = [(path.with_name(f".{path.name}.part"), path) for path in self.paths]  # where it lies, belongs
         self._list = done_list(first_path)
         head = self._key.encode()
         self._lock = locked(self._list, first_path.name) if first else None
         known = self._list.read_bytes()
         ours = known[: len(head)] == head and len(known) == len(head) + planes
         # When all planes are done, some files may have appeared already.
-        finished = ours and all(known[len(head) :]) and all(h.exists() or p.exists() for h, p in self._places())
-        resume = finished or (ours and all(hidden.exists() for hidden in self._hidden))
+        finished = ours and all(known[len(head) :]) and all(h.exists() or p.exists() for h, p in self._places)
+        resume = finished or (ours and all(hidden.exists() for hidden, _ in self._places))
         with self.kept_if_begun(closing=False):
             if first and not resume:
                 for path in () if overwrite else self.paths:
                     refuse_existing(path)
                 self._list.write_bytes(b"")  # from here on until all is made, the files count as not begun
             self._writers = [
-                PlaneWriter(hidden, about, resume=resume or not first) for hidden in self._hidden if not finished
+                PlaneWriter(hidden, about, resume=resume or not first) for hidden, _ in self._places if not finished
             ]
         if first and not resume:
             self._list.write_bytes(head + bytes(planes))
-
-    def _places(self) -> list[tuple[Path, Path]]:
-        """Where each file lies, and where it belongs."""
-        return list(zip(self._hidden, self.paths, strict=True))
 
     def todo(self) -> list[int]:
         """Numbers of the planes that are still to be written."""
@@ -85,9 +81,7 @@ class Results:
 
     def done(self, number: int) -> bool:
         """Whether a plane was written in the meantime, by another process."""
-        with open(self._list, "rb") as file:
-            file.seek(len(self._key) + number)
-            return file.read(1) == b"\1"
+        return self._list.read_bytes()[len(self._key) + number] == 1
 
     def put(self, number: int, *images: np.ndarray) -> None:
         """Write a plane of each file; only then it counts as done."""
@@ -120,7 +114,7 @@ class Results:
         return self._list.exists() and any(self._list.read_bytes()[len(self._key) :])
 
     def _discard(self) -> None:
-        for path in (*self._hidden, self._list):
+        for path in (*(hidden for hidden, _ in self._places), self._list):
             path.unlink(missing_ok=True)
 
     def publish(self, *, overwrite: bool) -> None:
@@ -130,5 +124,5 @@ class Results:
         self._publish(overwrite=overwrite)
 
     def _publish(self, *, overwrite: bool) -> None:
-        publish(self._places(), overwrite=overwrite)
+        publish(self._places, overwrite=overwrite)
         self._list.unlink()
