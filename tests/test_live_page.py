@@ -1,5 +1,6 @@
 """The page of the book that restores a reader's image: from the drop to the download, as a file and behind a server."""
 
+import importlib.util
 import json
 import os
 import re
@@ -239,3 +240,12 @@ def test_the_panel_stands_in_the_built_book(browser: Browser, chapter: str) -> N
         found = Axe().run(page, context="#live").response["violations"]
         assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == [], theme
     page.close()
+
+
+def test_the_table_of_its_speed_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(LIVE.ROOT / "book" / "experiments"))
+    spec = importlib.util.spec_from_file_location("live_speed", LIVE.ROOT / "book" / "experiments" / "live.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    found = json.loads((LIVE.ROOT / "book" / "results" / "live.json").read_text("utf-8"))
+    assert script.table(found) in script.PAGE.read_text("utf-8")

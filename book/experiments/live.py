@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=2 python book/experiments/live.py [--tiny]
 
-writes ``book/results/live.json``: seconds a sample of ten steps with the page's own workers and with `restore`, and the
-bytes that the page loads. It takes about five minutes on two CPU cores and needs chromium. Ways that are compared take
-turns, and the fastest turn of each counts. ``--tiny`` is for the test: one small size, printed and not written.
+writes ``book/results/live.json`` and the table in ``book/live.md``: seconds a sample of ten steps with the page's own
+workers and with `restore`, and the bytes that the page loads. It takes seven minutes on two CPU cores and needs
+chromium. Ways that are compared take turns, and the fastest turn of each counts. ``--tiny`` is for the test: one small
+size, printed and not written.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, save
+from common import ROOT, markdown, save, with_table
 from playwright.sync_api import Page, sync_playwright
 from timing import fastest, machine, short
 
@@ -27,6 +28,7 @@ from ddpm_micro.restore import restore
 
 MODEL = "generalist"
 SAMPLES = 2  # drawn by every way, so that two workers have one each
+PAGE = ROOT / "book" / "live.md"
 
 spec = importlib.util.spec_from_file_location("live_scripts", ROOT / "book" / "_ext" / "live.py")
 scripts = importlib.util.module_from_spec(spec)
@@ -47,6 +49,17 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if not tiny:
         save("live", found)
+        PAGE.write_text(with_table(PAGE.read_text("utf-8"), "speed", table(found)), "utf-8")
+
+
+def table(found: dict[str, Any]) -> str:
+    """Seconds a sample; a row for each size of image."""
+    ways = {("page", 1): "one worker", ("page", 2): "two workers"}
+    ways |= {("PyTorch", 1): "PyTorch, one thread", ("PyTorch", 2): "PyTorch, two threads"}
+    took = {(one["side"], one["by"], one["cores"]): one["seconds"] for one in found["seconds_per_sample"]}
+    sides = sorted({side for side, *_ in took})
+    rows = [[f"{side} x {side} pixels", *(f"{took[(side, *way)]:.2g} s" for way in ways)] for side in sides]
+    return markdown(["one sample", *ways.values()], rows)
 
 
 def weight() -> dict[str, int]:
