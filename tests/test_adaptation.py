@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import samplers_rival
 import torch
+from common import load
 
 from ddpm_micro.schedule import q_sample
 
@@ -59,3 +60,7 @@ def test_a_flow_that_knows_the_velocity_knows_the_image_and_ddim_is_euler() -> N
     t = torch.tensor([3, 199])
     model.output = lambda *_: eps - x0
     assert torch.allclose(model(q_sample(model.schedule, x0, t, eps), t, x0), x0, atol=1e-5)
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    assert adaptation.table(load("adaptation")) in adaptation.PAGE.read_text("utf-8")

@@ -4,7 +4,7 @@
 
 trains each on the zebrafish for 1,500 steps under ``runs/samplers_rival`` (a quarter of an hour each on a CPU core
 that has nothing else to do; the shipped specialist had 6,000), draws eight samples of eight test images and writes
-``book/results/samplers_rival.json``, which chapter 8 shows.
+``book/results/samplers_rival.json``. Nothing shows it yet.
 
 Flow matching (Lipman et al. 2023, arXiv 2210.02747; Liu et al. 2023, arXiv 2209.03003) goes from image to noise on a
 straight line, ``z = (1 - s) x0 + s eps``, and its network predicts the velocity ``eps - x0``. Divided by ``sqrt((1 -
