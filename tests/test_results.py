@@ -16,7 +16,7 @@ def test_results_are_found_within_a_checkout(place: Path, monkeypatch: pytest.Mo
     assert results.book() == ROOT / "book"
     assert {record["set"] for record in results.load("benchmark")} == set(simulate.NAMES)
     assert {record["set"] for record in results.load("averaging") if "V_over_B" in record} == set(simulate.NAMES)
-    with pytest.raises(ValueError, match="no results 'benchmrk'; expected one of .*averaging, benchmark, "):
+    with pytest.raises(ValueError, match=r"no results 'benchmrk'; expected one of .*averaging, benchmark, "):
         results.load("benchmrk")
 
 
