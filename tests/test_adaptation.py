@@ -1,4 +1,4 @@
-"""The noise that a model is adapted to is that of the frames; a flow is a denoiser like any other."""
+"""Adaptation finds the noise of the frames; a flow is a denoiser like any other."""
 
 import adaptation
 import numpy as np

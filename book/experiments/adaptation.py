@@ -30,8 +30,8 @@ from dataclasses import dataclass
 
 import foreign
 import numpy as np
-from bm3d import spectrum_of
-from common import RESULTS, ROOT, load, markdown, save, with_table
+from bm3d import binned, spectrum_of
+from common import RESULTS, ROOT, load, markdown, mean_psnr, renew_table, save
 from fmd import SCENES, psnr_fitted
 from scipy.optimize import nnls
 
@@ -64,8 +64,7 @@ class Noise:
 def noise_of(frames: np.ndarray, samples: np.ndarray, bins: int = 24) -> Noise:
     """From frames (N, H, W) and a sample of each; nonnegative least squares through the variances in equal bins."""
     left = frames - samples
-    order = np.array_split(np.argsort(samples, axis=None), bins)
-    light, variance = (np.array([f(x.flat[part]) for part in order]) for f, x in ((np.mean, samples), (np.var, left)))
+    light, variance = binned(samples, left, bins)
     rows = np.stack([np.maximum(light, 0), np.ones(bins)], axis=1) / variance[:, None]
     (gain, constant), _ = nnls(rows, np.ones(bins))
     flat = left / np.sqrt(np.maximum(gain * np.maximum(samples, 0) + constant, 1e-6))
@@ -108,10 +107,9 @@ def adapt(frames: np.ndarray, high: np.ndarray, use: str, score: object) -> dict
     """All rounds on (N, H, W) frames; the truth ``high`` only tells what became of them."""
     model = checkpoint.load_model("generalist")
     record = {"use": use, "psnr": [score(high, model.posterior_mean(frames))], "risk": [], "noise": []}
-    kept = 0
+    kept, kept_out = 0, frames[-HELD_OUT:]
     for number in range(ROUNDS):
         after, noise = one_round(model, frames[:-HELD_OUT], use, number)
-        kept_out = frames[-HELD_OUT:]
         light = model.posterior_mean(kept_out)
         before_risk, after_risk = (risk(one, kept_out, light, noise) for one in (model, after))
         record["risk"].append(round(float(after_risk - before_risk), 3))
@@ -120,12 +118,6 @@ def adapt(frames: np.ndarray, high: np.ndarray, use: str, score: object) -> dict
         kept += int(kept == number and after_risk < before_risk)
         model = after  # to see what the next would do; ``kept`` tells where the test stops
     return record | {"kept_rounds": kept}
-
-
-def plain(high: np.ndarray, images: np.ndarray) -> float:
-    """Mean PSNR in dB; the range is that of the truth."""
-    pairs = zip(high, images, strict=True)
-    return round(float(np.mean([metrics.psnr(t, i, data_range=float(np.ptp(t))) for t, i in pairs])), 2)
 
 
 def fitted(high: np.ndarray, images: np.ndarray) -> float:
@@ -158,14 +150,14 @@ def main(real: bool) -> None:
         for name in foreign.SPECIMENS:
             low, high = foreign.fields(name, FRAMES, SEED, 96)
             tasks += [
-                (name, low.astype(np.float64), high.astype(np.float64), use, plain) for use in ("samples", "means")
+                (name, low.astype(np.float64), high.astype(np.float64), use, mean_psnr) for use in ("samples", "means")
             ]
     for name, low, high, use, score in tasks:
         record = {"name": name, "real": real, **adapt(low, high, use, score)}
         records = [r for r in records if (r["name"], r["use"]) != (name, use)] + [record]
         print(record, flush=True)
         save("adaptation", records)
-        PAGE.write_text(with_table(PAGE.read_text("utf-8"), "adaptation", table(records)), "utf-8")
+        renew_table("adaptation", table(records), PAGE)
 
 
 if __name__ == "__main__":

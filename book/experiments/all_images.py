@@ -1,4 +1,4 @@
-"""All 64 test images of each set by the methods that are quick: is their order that of the first twelve?
+"""All 64 test images of each set by the quick methods: do these stand in the same order as on the first twelve?
 
     OMP_NUM_THREADS=1 python book/experiments/all_images.py
 
@@ -12,13 +12,11 @@ The file holds records of PSNR (see `ddpm_micro.evaluate.summarise`), with the p
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from common import RIVALS, load, save
+from common import RIVALS, load, psnr, save
 from suite import with_tests
 
-from ddpm_micro import evaluate, metrics, simulate
+from ddpm_micro import evaluate, simulate
 from ddpm_micro.checkpoint import load_model
 from ddpm_micro.simulate.benchmark import BENCHMARKS
 from ddpm_micro.teach.rivals import filters
@@ -36,7 +34,8 @@ def main() -> None:
 
 def measure_set(name: str) -> list[dict]:
     pairs = simulate.split(name, "test")
-    measured = [measure(name, *pair) for pair in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True)]
+    strengths = {r["method"]: r["strength"] for r in load("benchmark") if r["set"] == name}
+    measured = [measure(name, strengths, *pair) for pair in zip(pairs.low[:IMAGES], pairs.high[:IMAGES], strict=True)]
     records = with_tests(evaluate.summarise(name, measured), REFERENCE)
     for record in records:
         record["values"] = [round(value, 3) for value in record["values"]]
@@ -44,23 +43,15 @@ def measure_set(name: str) -> list[dict]:
     return records
 
 
-def measure(name: str, image: np.ndarray, truth: np.ndarray) -> evaluate.Measured:
+def measure(name: str, strengths: dict, image: np.ndarray, truth: np.ndarray) -> evaluate.Measured:
     """PSNR of all methods on one image; no time is taken."""
-    strengths = {
-        r["method"]: r["strength"] for r in load("benchmark") if r["set"] == name and r["strength"] is not None
-    }
     images = {"raw": image}
     for method, (function, _) in filters(BENCHMARKS[name]).items():
-        images[method] = partial(function, image)(strengths[method])
+        images[method] = function(image, strengths[method])
     for method in ("n2v", "care"):
         images[method] = load_model(RIVALS / f"{method}_{name}").posterior_mean(image)
     images["one_call"] = load_model(name).posterior_mean(image)
-    return {method: scores(truth, one) for method, one in images.items()}, dict.fromkeys(images, 0.0)
-
-
-def scores(truth: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    truth = truth.astype(np.float64)
-    return {"psnr": metrics.psnr(truth, image.astype(np.float64), data_range=float(np.ptp(truth)))}
+    return {method: {"psnr": psnr(truth, one)} for method, one in images.items()}, dict.fromkeys(images, 0.0)
 
 
 if __name__ == "__main__":

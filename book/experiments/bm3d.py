@@ -70,10 +70,16 @@ def blind_line(frame: np.ndarray) -> Line:
     return fitted_line((a + b + c + d) / 4, (a - b - c + d) / 2)
 
 
+def binned(light: np.ndarray, noise: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the light and variance of the noise in bins of equally many pixels, from dark to bright; each (bins,)."""
+    order = np.array_split(np.argsort(light, axis=None), bins)
+    means, variances = (np.array([f(x.flat[part]) for part in order]) for f, x in ((np.mean, light), (np.var, noise)))
+    return means, variances
+
+
 def fitted_line(mean: np.ndarray, noise: np.ndarray, bins: int = 24) -> Line:
     """Least squares through the variances of the noise in bins of equally many pixels."""
-    order = np.array_split(np.argsort(mean, axis=None), bins)
-    means, variances = (np.array([f(x.flat[part]) for part in order]) for f, x in ((np.mean, mean), (np.var, noise)))
+    means, variances = binned(mean, noise, bins)
     # A variance is known to a share of itself. The sum keeps dark pixels, clipped at the camera's floor, from ruling.
     gain, constant = np.polyfit(means, variances, 1, w=1 / (variances + variances.mean()))
     gain = max(gain, 0.02)

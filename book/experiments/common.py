@@ -72,9 +72,9 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0].replace("|  |", "| |", 1), "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
-def renew_table(name: str, table: str) -> None:
-    """Put a table between ``<!-- NAME table -->`` and ``<!-- end -->`` in README.md."""
-    README.write_text(with_table(README.read_text("utf-8"), name, table), "utf-8")
+def renew_table(name: str, table: str, page: Path = README) -> None:
+    """Put a table between ``<!-- NAME table -->`` and ``<!-- end -->`` in README.md or another page."""
+    page.write_text(with_table(page.read_text("utf-8"), name, table), "utf-8")
 
 
 def with_table(text: str, name: str, table: str) -> str:
@@ -88,6 +88,11 @@ def with_table(text: str, name: str, table: str) -> str:
 def psnr(truth: np.ndarray, image: np.ndarray) -> float:
     """In dB; the data range is the truth's own."""
     return metrics.psnr(truth, image, data_range=float(truth.max()) - float(truth.min()))
+
+
+def mean_psnr(high: np.ndarray, images: np.ndarray) -> float:
+    """PSNR in dB, averaged over the images (N, H, W); the data range of each is that of its truth."""
+    return round(float(np.mean([psnr(truth, image) for truth, image in zip(high, images, strict=True)])), 2)
 
 
 def ratio_of_means(spreads: Sequence[metrics.SpreadSkill], scales: Sequence[float] | float = 1.0) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, markdown, save, with_table
+from common import ROOT, markdown, renew_table, save
 from playwright.sync_api import Page, sync_playwright
 from timing import fastest, machine, short
 
@@ -49,7 +49,7 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if not tiny:
         save("live", found)
-        PAGE.write_text(with_table(PAGE.read_text("utf-8"), "speed", table(found)), "utf-8")
+        renew_table("speed", table(found), PAGE)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import jupytext
 import numpy as np
-from common import ROOT, psnr, save
+from common import ROOT, mean_psnr, save
 
 from ddpm_micro import checkpoint, data, train
 from ddpm_micro.baselines import best_gaussian
@@ -60,11 +60,6 @@ def tests(own: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     shots = ([own["expose"](photons, own["camera"], rng, frames=frames) for photons in light] for frames in (1, 50))
     low, high = (np.stack(images).astype(float) for images in shots)
     return low, high
-
-
-def mean_psnr(high: np.ndarray, images: np.ndarray) -> float:
-    """Averaged over the fields, dB."""
-    return round(float(np.mean([psnr(truth, image) for truth, image in zip(high, images, strict=True)])), 2)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from common import RESULTS, RUNS, load, ratio_of_means, save
+from common import RESULTS, RUNS, load, psnr, ratio_of_means, save
 from torch import Tensor
 
 from ddpm_micro import metrics, objectives, restore, samplers, simulate, train
@@ -131,7 +131,7 @@ def measure(name: str) -> dict[str, float]:
             estimates["one_call"] = model.posterior_mean(low)
         ranges.append(float(np.ptp(high)))
         for key, image in estimates.items():
-            scores.setdefault(key, []).append(metrics.psnr(high, image, data_range=ranges[-1]))
+            scores.setdefault(key, []).append(psnr(high, image))
             spectrum = metrics.spectral_fidelity(high, image.astype(np.float64))
             scores.setdefault(f"{key}_spectrum", []).append(spectrum)
         spreads.append(metrics.spread_skill(high, drawn.samples))

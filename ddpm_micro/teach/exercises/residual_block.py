@@ -119,7 +119,7 @@ EXERCISES = {
                 lambda x, scale, conv_0, conv_1: (
                     (0.7 * x + 0.3 * scale * conv_1(mp_silu(conv_0(mp_silu(x))))) / 0.58**0.5
                 ),
-                "The scale multiplies the output of conv_1; it belongs to that of conv_0, before the second SiLU.",
+                "The scale multiplies the output of conv_1. It must multiply that of conv_0, before the second SiLU.",
             ),
             "ReLU": (
                 lambda x, scale, conv_0, conv_1: (

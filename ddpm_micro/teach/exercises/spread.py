@@ -20,7 +20,7 @@ def _within(factor: float, distance: np.ndarray, sd: np.ndarray) -> float:
 
 
 def _posterior(seed: int, count: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A truth and samples that are drawn alike, but for some bias; the spread differs from pixel to pixel."""
+    """A truth, and samples that are drawn as it was but with a bias; each pixel has a spread of its own."""
     rng = np.random.default_rng(seed)
     middle, sd = rng.normal(1, 1, shape), rng.uniform(0.3, 2, shape)
     return middle + sd * rng.normal(0.2, 1, shape), middle + sd * rng.normal(0, 1, (count, *shape))
@@ -80,7 +80,7 @@ EXERCISES = {
             ),
             "error of single samples": (
                 lambda truth, x: x.var(axis=0, ddof=1).mean() / ((x - truth) ** 2).mean(),
-                "You divide by the error of single samples, which is B + V; B is that of their mean, without its V/K.",
+                "You divide by the error of single samples, B + V. Take the error of their mean, less V/K: that is B.",
             ),
             "mean of ratios": (
                 lambda truth, x: np.mean(
@@ -157,7 +157,7 @@ EXERCISES = {
         {
             "not corrected": (
                 lambda truth, mean, e, out, level: _quantile(level, np.abs(truth - mean), e, ~out),
-                "The quantile lacks the correction for few fields: take that of level (n + 1) / n, for n fields.",
+                "The correction for few fields is missing: with n fields, take the quantile of level (n + 1) / n.",
             ),
             "pixels as independent": (
                 lambda truth, mean, e, out, level: _quantile(
